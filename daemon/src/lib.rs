@@ -1,0 +1,14 @@
+//! The daemon of mcp-oauth-bridge as a library; `main.rs` is a thin shell around it.
+//!
+//! Modules in reading order, bottom layer first. `ARCHITECTURE.md` explains the layers and
+//! `layering.rs` fails the build's tests when a module reaches up or sideways.
+
+// 0 base
+pub mod clock;
+pub mod error;
+pub mod lifecycle;
+pub mod paths;
+pub mod types;
+
+#[cfg(test)]
+mod layering;
