@@ -10,5 +10,8 @@ pub mod lifecycle;
 pub mod paths;
 pub mod types;
 
+// 1 resources
+pub mod config;
+
 #[cfg(test)]
 mod layering;

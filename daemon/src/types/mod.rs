@@ -3,9 +3,11 @@
 mod caller;
 mod effect;
 mod ids;
+mod loopback;
 mod secret;
 
 pub use caller::Caller;
 pub use effect::{Effect, InvalidEffect};
 pub use ids::{InvalidServerName, ServerName};
+pub use loopback::{is_confidential, is_loopback};
 pub use secret::Secret;
