@@ -1,7 +1,17 @@
 //! All that `mcpbridged` and `mcpbridgectl` must agree on: the control API, where it listens, how
 //! to connect, and how errors travel. It contains no policy.
 
+mod client;
+mod endpoint;
+mod peer;
+mod reason;
 mod redact;
+pub mod transport;
+
+pub use client::{Client, ConnectError, Skew, is_disconnect};
+pub use endpoint::{Endpoint, EndpointError, default_config_dir};
+pub use peer::PeerIdentity;
+pub use reason::{Fault, Reason};
 
 /// Generated from `mcpbridge/v1/*.proto`.
 #[allow(
@@ -17,3 +27,9 @@ pub mod v1 {
 
 /// Grows by one with each addition to the API, so that two versions can tell which is newer.
 pub const API_REVISION: u32 = 1;
+
+/// Version of this build; daemon and ctl come from one workspace and share it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Largest message either side accepts: a tool's result may be big, a runaway one must not end us.
+pub const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
