@@ -13,5 +13,9 @@ pub mod types;
 // 1 resources
 pub mod config;
 
+// 2 protocol
+pub mod mcp;
+pub mod policy;
+
 #[cfg(test)]
 mod layering;

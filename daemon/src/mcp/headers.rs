@@ -1,0 +1,180 @@
+//! The standard headers of a modern request must say what its body says (2026-07-28, transports).
+//!
+//! Decisions are taken from the body. The headers are checked all the same: routers and servers
+//! behind us may read them, and two readings of one request are how a check is passed by.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderValue};
+
+use super::codes;
+use super::jsonrpc::{Message, MessageKind};
+use super::version::{PROTOCOL_VERSION, header_is_modern};
+
+const METHOD: &str = "mcp-method";
+const NAME: &str = "mcp-name";
+
+/// Why the headers were not believed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderMismatch {
+    #[error("the header {0} is missing; protocol version 2026-07-28 requires it")]
+    Missing(&'static str),
+    #[error("the header {0} occurs more than once")]
+    Repeated(&'static str),
+    #[error("the header {0} cannot be decoded")]
+    Malformed(&'static str),
+    #[error("the header {0} differs from the body")]
+    Differs(&'static str),
+    #[error(
+        "MCP-Protocol-Version names a modern revision but params._meta claims no protocol version"
+    )]
+    NoClaim,
+}
+
+impl HeaderMismatch {
+    pub fn code(&self) -> i32 {
+        match self {
+            Self::NoClaim => codes::INVALID_PARAMS,
+            Self::Missing(_) | Self::Repeated(_) | Self::Malformed(_) | Self::Differs(_) => {
+                codes::HEADER_MISMATCH
+            }
+        }
+    }
+}
+
+/// Compares the headers with `message`. Messages of the `initialize` era have no such headers.
+pub fn validate(headers: &HeaderMap, message: &Message<'_>) -> Result<(), HeaderMismatch> {
+    let is_request = matches!(message.kind, MessageKind::Request { .. });
+    let Some(claim) = message.claimed_version.as_deref() else {
+        // `initialize` is how a client falls back to the older era, whatever its header still says.
+        let legacy = !is_request || message.method == "initialize" || !header_is_modern(headers);
+        return if legacy {
+            Ok(())
+        } else {
+            Err(HeaderMismatch::NoClaim)
+        };
+    };
+    expect(headers, PROTOCOL_VERSION, "MCP-Protocol-Version", claim)?;
+    // Whether a notification needs Mcp-Method the specification leaves open; a wrong one is wrong.
+    if is_request || headers.contains_key(METHOD) {
+        expect(headers, METHOD, "Mcp-Method", &message.method)?;
+    }
+    match message.name.as_deref() {
+        Some(name) if is_request || headers.contains_key(NAME) => {
+            expect(headers, NAME, "Mcp-Name", name)
+        }
+        None if takes_a_name(&message.method) && headers.contains_key(NAME) => {
+            Err(HeaderMismatch::Differs("Mcp-Name"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn takes_a_name(method: &str) -> bool {
+    matches!(method, "tools/call" | "prompts/get" | "resources/read")
+}
+
+fn expect(
+    headers: &HeaderMap,
+    key: &'static str,
+    shown: &'static str,
+    body: &str,
+) -> Result<(), HeaderMismatch> {
+    let mut values = headers.get_all(key).iter();
+    let value = values.next().ok_or(HeaderMismatch::Missing(shown))?;
+    if values.next().is_some() {
+        return Err(HeaderMismatch::Repeated(shown));
+    }
+    match matches_body(value, body) {
+        Some(true) => Ok(()),
+        Some(false) => Err(HeaderMismatch::Differs(shown)),
+        None => Err(HeaderMismatch::Malformed(shown)),
+    }
+}
+
+/// None if the value is not text. What is not plain ASCII travels as `=?base64?…?=` of its UTF-8.
+fn matches_body(value: &HeaderValue, body: &str) -> Option<bool> {
+    let text = value.to_str().ok()?.trim_matches([' ', '\t']);
+    let encoded = text
+        .strip_prefix("=?base64?")
+        .and_then(|rest| rest.strip_suffix("?="));
+    match encoded {
+        Some(encoded) => Some(STANDARD.decode(encoded).ok()? == body.as_bytes()),
+        None => Some(text == body),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mcp::Envelope;
+
+    const CALL: &str = r#"{"id":1,"method":"tools/call","params":{"name":"größe","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#;
+
+    fn check(body: &str, headers: &[(&'static str, &'static str)]) -> Result<(), HeaderMismatch> {
+        let mut map = HeaderMap::new();
+        for (key, value) in headers {
+            map.append(*key, HeaderValue::from_static(value));
+        }
+        let envelope = Envelope::parse(body.as_bytes(), false).unwrap();
+        validate(&map, &envelope.messages()[0])
+    }
+
+    const VERSION: (&str, &str) = ("mcp-protocol-version", "2026-07-28");
+    const CALLS: (&str, &str) = ("mcp-method", "tools/call");
+    const SIZE: (&str, &str) = ("mcp-name", "=?base64?Z3LDtsOfZQ==?=");
+
+    #[test]
+    fn matching_headers_pass_with_the_name_decoded() {
+        assert_eq!(check(CALL, &[VERSION, CALLS, SIZE]), Ok(()));
+    }
+
+    #[test]
+    fn a_missing_repeated_malformed_or_different_header_is_a_mismatch() {
+        use HeaderMismatch::{Differs, Malformed, Missing, Repeated};
+        let cases = [
+            (vec![CALLS, SIZE], Missing("MCP-Protocol-Version")),
+            (vec![VERSION, SIZE], Missing("Mcp-Method")),
+            (vec![VERSION, CALLS], Missing("Mcp-Name")),
+            (vec![VERSION, CALLS, SIZE, SIZE], Repeated("Mcp-Name")),
+            (
+                vec![VERSION, CALLS, ("mcp-name", "=?base64?%?=")],
+                Malformed("Mcp-Name"),
+            ),
+            (
+                vec![VERSION, CALLS, ("mcp-name", "other")],
+                Differs("Mcp-Name"),
+            ),
+            (
+                vec![VERSION, ("mcp-method", "Tools/Call"), SIZE],
+                Differs("Mcp-Method"),
+            ),
+            (
+                vec![("mcp-protocol-version", "2025-11-25")],
+                Differs("MCP-Protocol-Version"),
+            ),
+        ];
+        for (headers, expected) in cases {
+            assert_eq!(expected.code(), codes::HEADER_MISMATCH);
+            assert_eq!(check(CALL, &headers), Err(expected));
+        }
+    }
+
+    #[test]
+    fn the_older_era_is_not_bothered() {
+        let plain = r#"{"id":1,"method":"tools/call","params":{"name":"a"}}"#;
+        assert_eq!(
+            check(plain, &[("mcp-protocol-version", "2025-11-25")]),
+            Ok(())
+        );
+        let initialize = r#"{"id":1,"method":"initialize","params":{}}"#;
+        assert_eq!(check(initialize, &[VERSION]), Ok(()));
+    }
+
+    #[test]
+    fn a_modern_header_without_a_claim_is_invalid_params() {
+        let plain = r#"{"id":1,"method":"tools/call","params":{"name":"a"}}"#;
+        let error = check(plain, &[VERSION]).unwrap_err();
+        assert_eq!(error.code(), codes::INVALID_PARAMS);
+    }
+}

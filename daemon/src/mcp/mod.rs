@@ -1,0 +1,14 @@
+//! What the bridge must understand of MCP to decide about a message it forwards unchanged.
+//!
+//! Pure: bytes and headers in, decisions out. Nothing here re-serialises a message; the data path
+//! forwards the original bytes, so a field this module does not know is never lost.
+
+pub mod codes;
+pub mod headers;
+pub mod jsonrpc;
+mod reader;
+pub mod version;
+
+pub use headers::HeaderMismatch;
+pub use jsonrpc::{Envelope, EnvelopeError, Message, MessageKind};
+pub use version::Era;
