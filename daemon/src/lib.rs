@@ -16,6 +16,7 @@ pub mod config;
 // 2 protocol
 pub mod mcp;
 pub mod policy;
+pub mod vault;
 
 #[cfg(test)]
 mod layering;
