@@ -18,5 +18,8 @@ pub mod mcp;
 pub mod policy;
 pub mod vault;
 
+// 4 shared path
+pub mod http;
+
 #[cfg(test)]
 mod layering;

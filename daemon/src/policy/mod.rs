@@ -3,11 +3,13 @@
 //! The most specific rule wins: an exact name before any pattern, then the pattern with more literal
 //! characters. Among equals the stricter effect wins, so the order of rules never matters.
 
-use std::collections::HashMap;
+mod pattern;
+
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use globset::{Candidate, Glob, GlobSet, GlobSetBuilder};
-
+pub use self::pattern::InvalidGlob;
+use self::pattern::Pattern;
 use crate::types::Effect;
 
 /// The rules of one server, compiled. Looking a tool up does not get slower with more exact names.
@@ -15,9 +17,8 @@ use crate::types::Effect;
 pub struct PolicySet {
     default: Effect,
     exact: HashMap<Box<str>, Effect>,
-    /// In order of precedence, index for index the patterns of `matcher`.
-    patterns: Vec<(Box<str>, Effect)>,
-    matcher: GlobSet,
+    /// In order of precedence: the first that matches decides.
+    patterns: Vec<(Pattern, Effect)>,
 }
 
 /// What the rules say about one tool.
@@ -28,51 +29,26 @@ pub struct Verdict<'a> {
     pub rule: Option<&'a str>,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum PolicyError {
-    #[error("the tool pattern {pattern:?} is not valid")]
-    Pattern {
-        pattern: String,
-        #[source]
-        source: globset::Error,
-    },
-    #[error("the tool patterns together are too large")]
-    TooLarge(#[source] globset::Error),
-}
-
 impl PolicySet {
-    /// Compiles `rules` of (pattern, effect); tools that none matches get `default`.
-    pub fn compile<'r>(
-        default: Effect,
-        rules: impl IntoIterator<Item = (&'r str, Effect)>,
-    ) -> Result<Self, PolicyError> {
-        let mut exact: HashMap<Box<str>, Effect> = HashMap::new();
-        let mut patterns: Vec<(Box<str>, Effect)> = Vec::new();
-        for (pattern, effect) in rules {
-            if is_exact(pattern) {
-                let strictest = exact.entry(pattern.into()).or_insert(effect);
-                *strictest = (*strictest).max(effect);
+    /// Compiles `rules`, from pattern to effect; tools that none matches get `default`.
+    pub fn compile(default: Effect, rules: &BTreeMap<String, Effect>) -> Result<Self, InvalidGlob> {
+        let mut exact = HashMap::new();
+        let mut patterns = Vec::new();
+        for (text, effect) in rules {
+            let pattern = Pattern::parse(text)?;
+            if pattern.is_exact() {
+                exact.insert(text.as_str().into(), *effect);
             } else {
-                patterns.push((pattern.into(), effect));
+                patterns.push((pattern, *effect));
             }
         }
-        patterns.sort_by(|(a, a_effect), (b, b_effect)| {
-            let by_length = literal_length(b).cmp(&literal_length(a));
-            by_length.then(b_effect.cmp(a_effect)).then(a.cmp(b))
+        patterns.sort_by_key(|(pattern, effect)| {
+            std::cmp::Reverse((pattern.literal_length(), *effect))
         });
-        let mut matcher = GlobSetBuilder::new();
-        for (pattern, _) in &patterns {
-            matcher.add(Glob::new(pattern).map_err(|source| PolicyError::Pattern {
-                pattern: pattern.to_string(),
-                source,
-            })?);
-        }
-        let matcher = matcher.build().map_err(PolicyError::TooLarge)?;
         Ok(Self {
             default,
             exact,
             patterns,
-            matcher,
         })
     }
 
@@ -83,27 +59,20 @@ impl PolicySet {
                 rule: Some(name),
             };
         }
-        if !self.patterns.is_empty() {
-            let matches = self.matcher.matches_candidate(&Candidate::new(tool));
-            let first = matches
-                .into_iter()
-                .min()
-                .and_then(|index| self.patterns.get(index));
-            if let Some((pattern, effect)) = first {
-                return Verdict {
-                    effect: *effect,
-                    rule: Some(pattern),
-                };
-            }
+        match self
+            .patterns
+            .iter()
+            .find(|(pattern, _)| pattern.matches(tool))
+        {
+            Some((pattern, effect)) => Verdict {
+                effect: *effect,
+                rule: Some(pattern.as_str()),
+            },
+            None => Verdict {
+                effect: self.default,
+                rule: None,
+            },
         }
-        Verdict {
-            effect: self.default,
-            rule: None,
-        }
-    }
-
-    pub fn default_effect(&self) -> Effect {
-        self.default
     }
 }
 
@@ -117,39 +86,21 @@ impl fmt::Display for Verdict<'_> {
     }
 }
 
-fn is_exact(pattern: &str) -> bool {
-    !pattern.contains(['*', '?', '[', ']', '{', '}', '\\'])
-}
-
-/// Characters a matching name must have: all but wildcards, classes and alternatives.
-fn literal_length(pattern: &str) -> usize {
-    let mut length = 0;
-    let mut nesting = 0_usize;
-    let mut escaped = false;
-    for c in pattern.chars() {
-        match c {
-            _ if escaped => {
-                escaped = false;
-                length += usize::from(nesting == 0);
-            }
-            '\\' => escaped = true,
-            '[' | '{' => nesting += 1,
-            ']' | '}' => nesting = nesting.saturating_sub(1),
-            '*' | '?' => {}
-            _ => length += usize::from(nesting == 0),
-        }
-    }
-    length
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
+    fn table(rules: &[(&str, Effect)]) -> BTreeMap<String, Effect> {
+        rules
+            .iter()
+            .map(|(pattern, effect)| ((*pattern).to_owned(), *effect))
+            .collect()
+    }
+
     fn set(default: Effect, rules: &[(&str, Effect)]) -> PolicySet {
-        PolicySet::compile(default, rules.iter().copied()).unwrap()
+        PolicySet::compile(default, &table(rules)).unwrap()
     }
 
     #[test]
@@ -204,13 +155,6 @@ mod tests {
     }
 
     #[test]
-    fn alternatives_and_classes_are_not_literal() {
-        assert_eq!(literal_length("{create,delete}_x"), 2);
-        assert_eq!(literal_length("v[0-9]_*"), 2);
-        assert_eq!(literal_length(r"a\*b"), 3);
-    }
-
-    #[test]
     fn names_are_compared_by_case_and_patterns_span_slashes() {
         let policy = set(
             Effect::Ask,
@@ -222,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_broken_pattern_is_named() {
-        let error = PolicySet::compile(Effect::Ask, [("a[", Effect::Allow)]).unwrap_err();
+        let error = PolicySet::compile(Effect::Ask, &table(&[("a[", Effect::Allow)])).unwrap_err();
         assert!(error.to_string().contains("a["), "{error}");
     }
 
@@ -240,27 +184,25 @@ mod tests {
         prop_oneof![Just(Effect::Allow), Just(Effect::Ask), Just(Effect::Deny)]
     }
 
+    /// The rule in its own words, with each candidate judged alone.
+    fn by_definition(rules: &BTreeMap<String, Effect>, tool: &str) -> Effect {
+        rules
+            .iter()
+            .map(|(text, effect)| (Pattern::parse(text).unwrap(), *effect))
+            .filter(|(pattern, _)| pattern.matches(tool))
+            .map(|(pattern, effect)| (pattern.is_exact(), pattern.literal_length(), effect))
+            .max()
+            .map_or(Effect::Ask, |(_, _, effect)| effect)
+    }
+
     proptest! {
         #[test]
-        fn the_order_of_rules_does_not_matter(
-            rules in prop::collection::vec(("[ab*?]{1,4}", effect()), 0..6),
-            tool in "[ab]{1,4}",
+        fn the_most_specific_then_strictest_rule_decides(
+            rules in prop::collection::btree_map("[ab./*?]{1,4}", effect(), 0..8),
+            tool in "[ab./]{1,5}",
         ) {
-            let forward = rules.iter().map(|(pattern, effect)| (pattern.as_str(), *effect));
-            let a = PolicySet::compile(Effect::Ask, forward.clone()).unwrap();
-            let b = PolicySet::compile(Effect::Ask, forward.rev()).unwrap();
-            prop_assert_eq!(a.evaluate(&tool), b.evaluate(&tool));
-        }
-
-        #[test]
-        fn an_exact_rule_always_decides(
-            rules in prop::collection::vec(("[ab*?]{0,3}[*?]", effect()), 0..6),
-            tool in "[ab]{1,4}",
-            chosen in effect(),
-        ) {
-            let rules = rules.iter().map(|(pattern, effect)| (pattern.as_str(), *effect));
-            let policy = PolicySet::compile(Effect::Ask, rules.chain([(tool.as_str(), chosen)])).unwrap();
-            prop_assert_eq!(policy.evaluate(&tool).effect, chosen);
+            let policy = PolicySet::compile(Effect::Ask, &rules).unwrap();
+            prop_assert_eq!(policy.evaluate(&tool).effect, by_definition(&rules, &tool));
         }
     }
 }
