@@ -1,0 +1,158 @@
+//! The command line as a whole; each command's own options are beside its code.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands::{add, call, completions, init, login, logs, policy, remove, restart, start};
+
+/// Control mcp-oauth-bridge: sign in to MCP servers once, use them on localhost
+#[derive(Parser)]
+#[command(name = "mcpbridgectl", version, max_term_width = 100)]
+#[command(after_help = "\
+Exit codes: 0 done, 1 fault, 2 usage, 3 daemon unreachable, 4 not found, 5 conflict,
+6 login needed, 7 denied, 8 timed out, 9 unavailable")]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Configuration directory of the daemon [default: ~/.mcp-oauth-bridge]
+    #[arg(long, global = true, value_name = "DIR", env = "MCPBRIDGE_CONFIG_DIR")]
+    pub config_dir: Option<PathBuf>,
+    /// Control socket of the daemon, when it is not at its usual place
+    #[arg(long, global = true, value_name = "PATH", env = "MCPBRIDGE_SOCKET")]
+    pub socket: Option<PathBuf>,
+    /// Print JSON: one document, or one object per line for events
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print results, warnings and errors only
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say what is being done
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Create the configuration and choose where the vault key is kept
+    Init(init::InitArgs),
+    /// Start the daemon and wait until it is ready
+    Start(start::StartArgs),
+    /// Stop the daemon; calls under way may finish
+    Stop,
+    /// Stop the daemon and start it again
+    Restart(restart::RestartArgs),
+    /// Show the daemon and what needs attention
+    Status,
+    /// Show the daemon's log
+    Logs(logs::LogsArgs),
+    /// Add an MCP server and sign in to it
+    Add(Box<add::AddArgs>),
+    /// List the configured servers
+    List,
+    /// Show one server in full
+    Show(ServerName),
+    /// Sign out of a server and remove it
+    Remove(remove::RemoveArgs),
+    /// Sign in to a server, again or for more scopes
+    Login(login::LoginArgs),
+    /// Revoke and forget a server's tokens; the server stays configured
+    Logout(ServerName),
+    /// Refresh a server's access token now
+    Refresh(ServerName),
+    /// List a server's tools and what policy says about each
+    Tools(ServerName),
+    /// Call a tool, under the same policy as any client
+    Call(call::CallArgs),
+    /// Decide which tool calls run
+    Policy {
+        #[command(subcommand)]
+        command: policy::PolicyCommand,
+    },
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+#[derive(Args)]
+pub struct ServerName {
+    /// Name of the server
+    pub name: String,
+}
+
+/// What happens to a tool call.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Effect {
+    /// It waits for approval
+    Ask,
+    /// It runs
+    Allow,
+    /// It never runs
+    Deny,
+}
+
+impl Effect {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ask => "ask",
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parses(line: &str) -> bool {
+        Cli::try_parse_from(line.split(' ')).is_ok()
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_go_before_and_after_the_command() {
+        assert!(parses("mcpbridgectl --json list"));
+        assert!(parses("mcpbridgectl list --json --config-dir /x"));
+        assert!(!parses("mcpbridgectl -q -v list"));
+    }
+
+    #[test]
+    fn a_policy_is_set_with_and_without_a_tool() {
+        assert!(parses("mcpbridgectl policy set stripe allow"));
+        assert!(parses("mcpbridgectl policy set stripe list_* allow"));
+        assert!(!parses("mcpbridgectl policy set stripe list_* perhaps"));
+    }
+
+    #[test]
+    fn kinds_of_authentication_exclude_each_other() {
+        assert!(parses(
+            "mcpbridgectl add s https://s --bearer-stdin --header K:V"
+        ));
+        assert!(!parses(
+            "mcpbridgectl add s https://s --bearer-stdin --no-auth"
+        ));
+        assert!(!parses("mcpbridgectl add s https://s --no-auth --scope x"));
+        assert!(!parses(
+            "mcpbridgectl add s https://s --header K:V --client-id c"
+        ));
+        assert!(!parses(
+            "mcpbridgectl add s https://s --client-secret-stdin"
+        ));
+        assert!(parses(
+            "mcpbridgectl add s https://s --client-id c --client-secret-stdin"
+        ));
+    }
+}

@@ -1,0 +1,47 @@
+//! One file per command; each faces the daemon's file of the same RPC group.
+
+pub mod add;
+pub mod call;
+pub mod completions;
+pub mod init;
+mod list;
+pub mod login;
+mod logout;
+pub mod logs;
+pub mod policy;
+mod refresh;
+pub mod remove;
+pub mod restart;
+mod show;
+pub mod start;
+mod status;
+mod stop;
+mod tools;
+
+use crate::cli::Command;
+use crate::context::Context;
+use crate::error::Failure;
+use crate::exit::Exit;
+
+pub async fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Init(args) => init::run(context, args).await,
+        Command::Start(args) => start::run(context, args).await,
+        Command::Stop => stop::run(context).await,
+        Command::Restart(args) => restart::run(context, args).await,
+        Command::Status => status::run(context).await,
+        Command::Logs(args) => logs::run(context, args).await,
+        Command::Add(args) => add::run(context, *args).await,
+        Command::List => list::run(context).await,
+        Command::Show(server) => show::run(context, server.name).await,
+        Command::Remove(args) => remove::run(context, args).await,
+        Command::Login(args) => login::run(context, args).await,
+        Command::Logout(server) => logout::run(context, server.name).await,
+        Command::Refresh(server) => refresh::run(context, server.name).await,
+        Command::Tools(server) => tools::run(context, server.name).await,
+        Command::Call(args) => return call::run(context, args).await,
+        Command::Policy { command } => policy::run(context, command).await,
+        Command::Completions(args) => completions::run(context, args),
+    }?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,178 @@
+//! The only way to the terminal: data to stdout, talk to stderr.
+
+pub mod progress;
+pub mod style;
+pub mod table;
+pub mod text;
+pub mod time;
+
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use crate::error::{Failure, Report};
+use style::{Style, paint};
+use table::Table;
+
+/// Width of tables when nobody says how wide the terminal is.
+const DEFAULT_WIDTH: usize = 80;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Human,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Talk {
+    Quiet,
+    Normal,
+    Verbose,
+}
+
+pub struct Printer {
+    format: Format,
+    talk: Talk,
+    out_is_terminal: bool,
+    err_is_terminal: bool,
+    color_out: bool,
+    color_err: bool,
+}
+
+impl Printer {
+    pub fn new(format: Format, talk: Talk) -> Self {
+        let out_is_terminal = io::stdout().is_terminal();
+        let err_is_terminal = io::stderr().is_terminal();
+        Self {
+            format,
+            talk,
+            out_is_terminal,
+            err_is_terminal,
+            color_out: style::wanted(out_is_terminal),
+            color_err: style::wanted(err_is_terminal),
+        }
+    }
+
+    pub fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Whether a person can see what changes on stderr.
+    pub fn shows_progress(&self) -> bool {
+        self.err_is_terminal && self.talk > Talk::Quiet && !self.is_json()
+    }
+
+    /// Data for people: text that ends its own lines. Safe for a terminal, unchanged for a pipe.
+    pub fn data(&self, data: &str) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        if self.out_is_terminal {
+            out.write_all(text::block(data).as_bytes())?;
+        } else {
+            out.write_all(data.as_bytes())?;
+        }
+        out.flush()?;
+        Ok(())
+    }
+
+    pub fn line(&self, line: &str) -> Result<(), Failure> {
+        self.data(&format!("{line}\n"))
+    }
+
+    pub fn table<const N: usize>(&self, table: &Table<N>) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        // Cells are safe already, and the colours between them must not be taken out.
+        out.write_all(table.render(self.width(), self.color_out).as_bytes())?;
+        out.flush()?;
+        Ok(())
+    }
+
+    /// One document, for commands that answer once.
+    pub fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
+        self.line(&serde_json::to_string_pretty(value).map_err(io::Error::from)?)
+    }
+
+    /// One line of NDJSON, for commands that answer as things happen.
+    pub fn event(&self, value: &impl Serialize) -> Result<(), Failure> {
+        self.line(&serde_json::to_string(value).map_err(io::Error::from)?)
+    }
+
+    /// The end of a command whose answer is that it was done.
+    pub fn done(&self, value: &impl Serialize, said: &str) -> Result<(), Failure> {
+        if self.is_json() {
+            return self.json(value);
+        }
+        self.note(said);
+        Ok(())
+    }
+
+    /// Talk; silent under `--quiet` and `--json`.
+    pub fn note(&self, message: &str) {
+        if self.talk > Talk::Quiet && !self.is_json() {
+            self.say(&text::line(message));
+        }
+    }
+
+    /// Details under `--verbose`.
+    pub fn detail(&self, message: &str) {
+        if self.talk == Talk::Verbose {
+            self.say(&text::line(message));
+        }
+    }
+
+    /// Silent under `--json`, whose answers carry warnings of their own.
+    pub fn warn(&self, message: &str) {
+        if !self.is_json() {
+            self.labelled("warning", Style::Warning, message);
+        }
+    }
+
+    pub fn failure(&self, report: &Report) {
+        self.labelled("error", Style::Bad, &report.message);
+        for cause in &report.causes {
+            self.say(&format!("  caused by: {}", text::line(cause)));
+        }
+        for hint in &report.hints {
+            self.labelled("hint", Style::Hint, hint);
+        }
+        if self.is_json() {
+            self.say(&report.to_json());
+        }
+    }
+
+    /// Asks a question of a person; None when there is no terminal to ask on.
+    pub fn confirm(&self, question: &str) -> io::Result<Option<bool>> {
+        if !self.err_is_terminal || !io::stdin().is_terminal() {
+            return Ok(None);
+        }
+        let mut err = io::stderr().lock();
+        write!(err, "{} [y/N] ", text::line(question))?;
+        err.flush()?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        let answer = answer.trim();
+        Ok(Some(
+            answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes"),
+        ))
+    }
+
+    fn labelled(&self, label: &str, style: Style, message: &str) {
+        let label = paint(&format!("{label}:"), style, self.color_err);
+        self.say(&format!("{label} {}", text::line(message)));
+    }
+
+    fn say(&self, line: &str) {
+        // Nobody is left to tell when stderr is closed.
+        let _ = writeln!(io::stderr().lock(), "{line}");
+    }
+
+    fn width(&self) -> usize {
+        #[cfg(unix)]
+        if self.out_is_terminal
+            && let Ok(size) = rustix::termios::tcgetwinsize(io::stdout())
+            && size.ws_col > 0
+        {
+            return size.ws_col.into();
+        }
+        DEFAULT_WIDTH
+    }
+}
