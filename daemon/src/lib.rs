@@ -12,6 +12,7 @@ pub mod types;
 
 // 1 resources
 pub mod config;
+pub mod net;
 
 // 2 protocol
 pub mod mcp;
