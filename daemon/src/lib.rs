@@ -19,6 +19,9 @@ pub mod mcp;
 pub mod policy;
 pub mod vault;
 
+// 3 services
+pub mod upstream;
+
 // 4 shared path
 pub mod http;
 

@@ -1,0 +1,173 @@
+//! Which headers cross the bridge, in each direction.
+//!
+//! Requests by allow-list: what a client sends beyond it may be a credential meant for somebody
+//! else. Responses by deny-list: servers add harmless headers that clients need, and few that would
+//! act on our origin.
+
+use http::header::{CONNECTION, HeaderMap, HeaderName};
+
+/// Headers of a client's request that the server gets to see, sized for what is added later.
+pub(super) fn forwarded(received: &HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(received.len() + 2);
+    for (name, value) in received {
+        if crosses(name.as_str()) {
+            headers.append(name, value.clone());
+        }
+    }
+    headers
+}
+
+/// Never `Authorization`, `Cookie`, `Host`, `Origin`, and nothing that belongs to one connection
+/// (RFC 9110 §7.6.1).
+fn crosses(name: &str) -> bool {
+    match name {
+        "accept" | "accept-encoding" | "accept-language" | "content-type" | "last-event-id"
+        | "user-agent" | "traceparent" | "tracestate" | "baggage" => true,
+        // MCP-Protocol-Version, Mcp-Session-Id, Mcp-Method, Mcp-Name, Mcp-Param-*.
+        _ => name.starts_with("mcp-"),
+    }
+}
+
+/// Removes from a server's response what must not reach a client: what belongs to the connection,
+/// and what a client would take as said by our own origin (cookies, challenges, origin policies).
+pub fn keep_relayable(headers: &mut HeaderMap) {
+    let mut dropped: Vec<HeaderName> = Vec::new();
+    for value in headers.get_all(CONNECTION) {
+        // RFC 9110 §7.6.1: Connection names further headers of the same kind.
+        let names = value.to_str().unwrap_or_default().split(',');
+        dropped.extend(names.filter_map(|name| name.trim().parse().ok()));
+    }
+    dropped.extend(
+        headers
+            .keys()
+            .filter(|name| is_withheld(name.as_str()))
+            .cloned(),
+    );
+    for name in dropped {
+        headers.remove(name);
+    }
+}
+
+fn is_withheld(name: &str) -> bool {
+    match name {
+        "connection"
+        | "keep-alive"
+        | "proxy-connection"
+        | "proxy-authenticate"
+        | "proxy-authentication-info"
+        | "te"
+        | "trailer"
+        | "transfer-encoding"
+        | "upgrade" => true,
+        "set-cookie"
+        | "set-cookie2"
+        | "www-authenticate"
+        | "authentication-info"
+        | "alt-svc"
+        | "strict-transport-security"
+        | "clear-site-data"
+        | "location"
+        | "refresh"
+        | "service-worker-allowed"
+        | "reporting-endpoints"
+        | "report-to"
+        | "nel" => true,
+        _ => name.starts_with("access-control-"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn map(names: &[&'static str]) -> HeaderMap {
+        let entry =
+            |name: &&'static str| (HeaderName::from_static(name), HeaderValue::from_static("x"));
+        names.iter().map(entry).collect()
+    }
+
+    #[test]
+    fn credentials_and_connection_headers_of_a_client_stay_here() {
+        let received = map(&[
+            "accept",
+            "content-type",
+            "mcp-session-id",
+            "mcp-param-region",
+            "traceparent",
+            "authorization",
+            "cookie",
+            "host",
+            "origin",
+            "referer",
+            "connection",
+            "te",
+            "upgrade",
+            "proxy-authorization",
+            "x-api-key",
+            "forwarded",
+            "x-forwarded-for",
+            "content-encoding",
+            "content-length",
+            "expect",
+        ]);
+        let forwarded = forwarded(&received);
+        let mut names: Vec<_> = forwarded.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            [
+                "accept",
+                "content-type",
+                "mcp-param-region",
+                "mcp-session-id",
+                "traceparent"
+            ]
+        );
+    }
+
+    #[test]
+    fn repeated_headers_stay_repeated() {
+        let mut received = map(&["accept"]);
+        received.append("accept", HeaderValue::from_static("y"));
+        assert_eq!(forwarded(&received).get_all("accept").iter().count(), 2);
+    }
+
+    #[test]
+    fn what_acts_on_our_origin_or_one_connection_is_withheld_from_clients() {
+        let mut headers = map(&[
+            "content-type",
+            "content-length",
+            "mcp-session-id",
+            "content-encoding",
+            "cache-control",
+            "x-request-id",
+            "set-cookie",
+            "www-authenticate",
+            "alt-svc",
+            "transfer-encoding",
+            "strict-transport-security",
+            "clear-site-data",
+            "access-control-allow-origin",
+            "access-control-expose-headers",
+            "keep-alive",
+            "x-hop",
+        ]);
+        headers.insert(CONNECTION, HeaderValue::from_static("keep-alive, X-Hop"));
+        keep_relayable(&mut headers);
+        let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            [
+                "cache-control",
+                "content-encoding",
+                "content-length",
+                "content-type",
+                "mcp-session-id",
+                "x-request-id",
+            ]
+        );
+    }
+}

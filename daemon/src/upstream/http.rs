@@ -1,0 +1,253 @@
+//! Pooled HTTP connections to servers, each opened under its server's address policy.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tower::timeout::Timeout;
+use tower::util::BoxCloneSyncService;
+use url::{Position, Url};
+
+use super::headers::forwarded;
+use crate::error::{Classify, ErrorKind};
+use crate::net::{AddressPolicy, GuardedResolver, NetError, refused_in, tls_config};
+
+/// DNS, TCP and TLS together.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// Common servers close idle connections after 5 s and more. Ours go earlier than most of theirs,
+/// so that few calls meet a connection that is just being closed.
+const IDLE_LIMIT: Duration = Duration::from_secs(30);
+const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+
+type Connector = BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<TcpStream>>, BoxError>;
+type Client = legacy::Client<Connector, Full<Bytes>>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Cloneable handle on all connection pools.
+///
+/// A pool per address policy: a connection opened for a server that may reach private addresses
+/// must not serve one that may not.
+#[derive(Clone)]
+pub struct Upstream {
+    pools: Arc<[OnceLock<Client>; 4]>,
+    head_limit: Duration,
+}
+
+/// A client's request, aimed at a server. Kept whole, so that it can be sent again after a 401.
+#[derive(Debug)]
+pub struct Outgoing {
+    method: Method,
+    uri: Uri,
+    addresses: AddressPolicy,
+    /// As received; what crosses the bridge is chosen when it is sent.
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    #[error("the path under the server's URL cannot be used: {0}")]
+    Path(&'static str),
+    #[error(transparent)]
+    Address(#[from] NetError),
+    #[error("could not connect to {host}")]
+    Connect {
+        host: String,
+        #[source]
+        source: legacy::Error,
+    },
+    #[error("{host} broke off the exchange before it answered")]
+    Exchange {
+        host: String,
+        #[source]
+        source: legacy::Error,
+    },
+    #[error("{host} did not begin to answer within {seconds} s")]
+    TimedOut { host: String, seconds: u64 },
+}
+
+impl Classify for UpstreamError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Path(_) => ErrorKind::InvalidInput,
+            Self::Address(error) => error.kind(),
+            Self::Connect { .. } => ErrorKind::Unavailable,
+            Self::Exchange { .. } => ErrorKind::UpstreamFault,
+            Self::TimedOut { .. } => ErrorKind::TimedOut,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Address(error) => error.hint(),
+            Self::Connect { .. } => {
+                Some("Check that the server runs and its URL is right.".to_owned())
+            }
+            Self::Exchange { .. } => {
+                Some("A tool call may have run; it is not sent again by itself.".to_owned())
+            }
+            Self::Path(_) | Self::TimedOut { .. } => None,
+        }
+    }
+}
+
+impl Outgoing {
+    /// `suffix` is the raw path behind `/mcp/{server}`, empty or beginning with `/`.
+    pub fn new(
+        base: &Url,
+        addresses: AddressPolicy,
+        (method, suffix, query): (Method, &str, Option<&str>),
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Self, UpstreamError> {
+        // Connectors do not resolve IP literals, so those are judged here.
+        addresses.check_url(base)?;
+        let uri = target(base, suffix, query)?;
+        Ok(Self {
+            method,
+            uri,
+            addresses,
+            headers,
+            body,
+        })
+    }
+
+    fn host(&self) -> String {
+        self.uri.host().unwrap_or_default().to_owned()
+    }
+}
+
+impl Upstream {
+    /// `head_limit` bounds the wait for response headers. What streams after them has no limit.
+    pub fn new(head_limit: Duration) -> Self {
+        Self {
+            pools: Arc::default(),
+            head_limit,
+        }
+    }
+
+    /// Sends `outgoing` with `authorization` in place of whatever the client sent under these names.
+    ///
+    /// Redirects are not followed, and nothing is sent twice: only a request that never left a dead
+    /// pooled connection is put on another one.
+    pub async fn send(
+        &self,
+        outgoing: &Outgoing,
+        authorization: &[(HeaderName, HeaderValue)],
+    ) -> Result<Response<Incoming>, UpstreamError> {
+        let mut request = Request::new(Full::new(outgoing.body.clone()));
+        *request.method_mut() = outgoing.method.clone();
+        *request.uri_mut() = outgoing.uri.clone();
+        let mut headers = forwarded(&outgoing.headers);
+        for (name, value) in authorization {
+            headers.insert(name.clone(), value.clone());
+        }
+        *request.headers_mut() = headers;
+        let answer = self.pool(outgoing.addresses).request(request);
+        match tokio::time::timeout(self.head_limit, answer).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(failure(outgoing, error)),
+            Err(_) => {
+                let seconds = self.head_limit.as_secs();
+                Err(UpstreamError::TimedOut {
+                    host: outgoing.host(),
+                    seconds,
+                })
+            }
+        }
+    }
+
+    fn pool(&self, addresses: AddressPolicy) -> &Client {
+        let index =
+            usize::from(addresses.allow_loopback) + 2 * usize::from(addresses.allow_private);
+        self.pools[index].get_or_init(|| client(addresses))
+    }
+}
+
+fn client(addresses: AddressPolicy) -> Client {
+    let mut tcp = HttpConnector::new_with_resolver(GuardedResolver::new(addresses));
+    tcp.set_nodelay(true);
+    tcp.set_keepalive(Some(TCP_KEEPALIVE));
+    tcp.enforce_http(false);
+    let tls = HttpsConnectorBuilder::new()
+        .with_tls_config((*tls_config()).clone())
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(tcp);
+    legacy::Client::builder(TokioExecutor::new())
+        .pool_idle_timeout(IDLE_LIMIT)
+        .pool_timer(TokioTimer::new())
+        .build(Connector::new(Timeout::new(tls, CONNECT_LIMIT)))
+}
+
+fn failure(outgoing: &Outgoing, error: legacy::Error) -> UpstreamError {
+    if let Some(refused) = refused_in(&error) {
+        return NetError::from(refused.clone()).into();
+    }
+    let host = outgoing.host();
+    if error.is_connect() {
+        UpstreamError::Connect {
+            host,
+            source: error,
+        }
+    } else {
+        UpstreamError::Exchange {
+            host,
+            source: error,
+        }
+    }
+}
+
+/// The server's URL with `suffix` behind its path and `query` behind its own query.
+fn target(base: &Url, suffix: &str, query: Option<&str>) -> Result<Uri, UpstreamError> {
+    let suffix = suffix.strip_prefix('/').unwrap_or(suffix);
+    check_suffix(suffix)?;
+    let query = query.filter(|query| !query.is_empty());
+    let length = base.as_str().len() + suffix.len() + query.map_or(0, str::len) + 2;
+    let mut text = String::with_capacity(length);
+    text.push_str(&base[..Position::AfterPath]);
+    if !suffix.is_empty() {
+        if !text.ends_with('/') {
+            text.push('/');
+        }
+        text.push_str(suffix);
+    }
+    let mut separator = '?';
+    for part in [base.query(), query].into_iter().flatten() {
+        text.push(separator);
+        text.push_str(part);
+        separator = '&';
+    }
+    Uri::from_maybe_shared(text).map_err(|_| UpstreamError::Path("it is not a valid path"))
+}
+
+/// The token is for the server's own path; nothing in a request may climb out of it, not even in a
+/// spelling that only the server or a proxy before it decodes.
+fn check_suffix(suffix: &str) -> Result<(), UpstreamError> {
+    const CODED: [&str; 4] = ["%2e", "%2f", "%5c", "%00"];
+    let climbs = suffix
+        .split('/')
+        .any(|segment| segment == "." || segment == "..");
+    let coded = suffix.as_bytes().windows(3).any(|window| {
+        CODED
+            .iter()
+            .any(|code| window.eq_ignore_ascii_case(code.as_bytes()))
+    });
+    if climbs || coded || suffix.contains(['\\', ';']) {
+        return Err(UpstreamError::Path(
+            "dots, slashes and parameters in segments are not allowed",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,7 @@
+//! The data path's way out: one request to one configured server, relayed without rewriting.
+
+mod headers;
+mod http;
+
+pub use self::headers::keep_relayable;
+pub use self::http::{Outgoing, Upstream, UpstreamError};
