@@ -25,5 +25,8 @@ pub mod upstream;
 // 4 shared path
 pub mod http;
 
+// 6 composition
+pub mod server;
+
 #[cfg(test)]
 mod layering;
