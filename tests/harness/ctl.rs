@@ -205,7 +205,8 @@ impl Running {
         let stderr = wait::within("the end of stderr", self.stderr)
             .await
             .unwrap();
-        let transcript = format!("$ {}\n{}\n{stderr}\n", self.arguments, self.seen);
+        // Without the arguments: those are the test's own words.
+        let transcript = format!("{}\n{stderr}\n", self.seen);
         self.home.transcript.lock().unwrap().push_str(&transcript);
         Output {
             arguments: self.arguments,

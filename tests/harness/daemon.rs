@@ -19,6 +19,8 @@ use crate::{bins, ctl};
 #[derive(Debug)]
 pub struct Home {
     root: TempDir,
+    /// What daemons print goes here, which is writable and has room when the home has not.
+    output: TempDir,
     /// Output of every command run, for the leak search.
     pub transcript: Mutex<String>,
     /// Environment variables of the product's processes, besides the fixed ones.
@@ -27,7 +29,19 @@ pub struct Home {
 
 impl Home {
     pub fn create() -> Arc<Self> {
-        let root = tempfile::Builder::new().prefix("mcpb-").tempdir().unwrap();
+        Self::create_in(&std::env::temp_dir())
+    }
+
+    /// A home on another file system.
+    pub fn create_in(parent: &Path) -> Arc<Self> {
+        let root = tempfile::Builder::new()
+            .prefix("mcpb-")
+            .tempdir_in(parent)
+            .unwrap();
+        let output = tempfile::Builder::new()
+            .prefix("mcpb-out-")
+            .tempdir()
+            .unwrap();
         // Others may look in here, so that only the product's own modes keep them out.
         fs::set_permissions(root.path(), Permissions::from_mode(0o755)).unwrap();
         for (name, mode) in [("home", 0o755), ("run", 0o700)] {
@@ -37,6 +51,7 @@ impl Home {
         }
         Arc::new(Self {
             root,
+            output,
             transcript: Mutex::default(),
             environment: Mutex::default(),
         })
@@ -44,6 +59,10 @@ impl Home {
 
     pub fn path(&self) -> &Path {
         self.root.path()
+    }
+
+    pub fn output_dir(&self) -> &Path {
+        self.output.path()
     }
 
     pub fn config_dir(&self) -> PathBuf {
@@ -82,6 +101,14 @@ impl Home {
             .envs(self.environment.lock().unwrap().iter().cloned())
             .kill_on_drop(true);
         command
+    }
+
+    /// Chooses where the vault key lives.
+    pub async fn init(self: &Arc<Self>, key_store: &str) {
+        Ctl::new(self)
+            .run(&["init", "--key-store", key_store])
+            .await
+            .success();
     }
 
     /// Whether `init` still has to choose where the vault key lives.
@@ -237,7 +264,7 @@ impl TestDaemon {
     pub fn output(&self) -> String {
         let mut text = String::new();
         for name in ["daemon.out", "daemon.err"] {
-            text += &fs::read_to_string(self.home.path().join(name)).unwrap_or_default();
+            text += &fs::read_to_string(self.home.output_dir().join(name)).unwrap_or_default();
         }
         for entry in fs::read_dir(self.home.config_dir().join("logs"))
             .into_iter()

@@ -14,7 +14,8 @@ const FRAGMENT: usize = 12;
 
 /// Where a secret was found, one line each: the kind and the place, not the secret.
 pub fn search(home: &Home, secrets: &Secrets) -> Vec<String> {
-    let mut places: Vec<(String, String)> = files(home.path())
+    let mut places: Vec<(String, String)> = [files(home.path()), files(home.output_dir())]
+        .concat()
         .into_iter()
         .map(|path| {
             let content = fs::read(&path).unwrap_or_default();

@@ -18,6 +18,8 @@ pub struct Builder {
     authz: AsOptions,
     mcp: Box<dyn FnOnce(&mut McpOptions) + Send>,
     daemon: Vec<String>,
+    home: Option<Arc<Home>>,
+    key_store: &'static str,
 }
 
 impl Builder {
@@ -40,13 +42,28 @@ impl Builder {
         self
     }
 
+    /// A home that was prepared, not initialised.
+    #[must_use]
+    pub fn home(mut self, home: Arc<Home>) -> Self {
+        self.home = Some(home);
+        self
+    }
+
+    /// Where the vault key lives; a key file unless said otherwise.
+    #[must_use]
+    pub fn key_store(mut self, key_store: &'static str) -> Self {
+        self.key_store = key_store;
+        self
+    }
+
     pub async fn start(self) -> Scenario {
         let secrets = Secrets::default();
         let authz = FakeAs::start(self.authz, &secrets).await;
         let mut options = McpOptions::new(Access::OAuth(authz.clone()));
         (self.mcp)(&mut options);
         let mcp = FakeMcp::start(options, &secrets).await;
-        let home = Home::create();
+        let home = self.home.unwrap_or_else(Home::create);
+        home.init(self.key_store).await;
         let arguments: Vec<&str> = self.daemon.iter().map(String::as_str).collect();
         let daemon = TestDaemon::start_with(&home, &arguments).await;
         let ctl = Ctl::new(&home);
@@ -83,6 +100,8 @@ impl Scenario {
             authz: AsOptions::default(),
             mcp: Box::new(|_| ()),
             daemon: Vec::new(),
+            home: None,
+            key_store: "key-file",
         }
     }
 
@@ -96,6 +115,14 @@ impl Scenario {
         let mut arguments = vec!["add", name, &url, "--no-browser", "--policy", "allow"];
         arguments.extend_from_slice(options);
         self.sign_in(&arguments).await
+    }
+
+    /// Another MCP server with an authorization server of its own.
+    pub async fn another(&self, options: AsOptions) -> (FakeAs, FakeMcp) {
+        let authz = FakeAs::start(options, &self.secrets).await;
+        let options = McpOptions::new(Access::OAuth(authz.clone()));
+        let mcp = FakeMcp::start(options, &self.secrets).await;
+        (authz, mcp)
     }
 
     /// Signs in again to a server that was added before.

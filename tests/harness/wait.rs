@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Long enough for a debug build on a loaded machine; only a failing test waits this long.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 const POLL: Duration = Duration::from_millis(10);
 
