@@ -20,6 +20,7 @@ pub mod policy;
 pub mod vault;
 
 // 3 services
+pub mod registry;
 pub mod upstream;
 
 // 4 shared path
