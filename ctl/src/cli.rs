@@ -129,6 +129,35 @@ mod tests {
         assert!(!parses("mcpbridgectl -q -v list"));
     }
 
+    /// An option that shares its name with a global one is only noticed when it is read.
+    #[test]
+    fn every_command_can_be_read_with_the_global_options() {
+        for command in [
+            "init --key-store key-file --passphrase-fd 3",
+            "start --host h --port 1 --foreground",
+            "stop",
+            "restart --port 1",
+            "status",
+            "logs -f -n 3",
+            "add n https://s --no-browser --policy allow --resource auto --issuer https://i",
+            "list",
+            "show n",
+            "remove n -y",
+            "login n --scope s --no-browser",
+            "logout n",
+            "refresh n",
+            "tools n",
+            "call n t {}",
+            "policy list n",
+            "policy unset n t",
+            "policy test n t",
+            "completions bash",
+        ] {
+            let line = format!("mcpbridgectl --config-dir d --socket s --json -v {command}");
+            assert!(parses(&line), "{line}");
+        }
+    }
+
     #[test]
     fn a_policy_is_set_with_and_without_a_tool() {
         assert!(parses("mcpbridgectl policy set stripe allow"));

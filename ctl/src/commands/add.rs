@@ -82,8 +82,8 @@ struct FixedArgs {
     #[arg(long, conflicts_with_all = OAUTH)]
     bearer_stdin: bool,
     /// Send this header with every request; may be repeated
-    #[arg(long = "header", value_name = "K: V", value_parser = parse_header, conflicts_with_all = OAUTH)]
-    headers: Vec<FixedHeader>,
+    #[arg(long = "header", value_name = "K: V", conflicts_with_all = OAUTH)]
+    headers: Vec<String>,
     /// The server needs no authentication
     #[arg(long, conflicts_with_all = OAUTH, conflicts_with_all = ["bearer_stdin", "headers", "no_browser"])]
     no_auth: bool,
@@ -98,13 +98,6 @@ const OAUTH: [&str; 7] = [
     "resource",
     "issuer",
 ];
-
-/// A header of the command line; it has no `Debug`, because its value may be a secret.
-#[derive(Clone)]
-struct FixedHeader {
-    name: String,
-    value: String,
-}
 
 pub async fn run(context: &Context, args: AddArgs) -> Result<(), Failure> {
     let browser = args.browser;
@@ -150,12 +143,12 @@ fn explain(context: &Context, name: &str, failure: Failure) -> Failure {
 }
 
 fn request(args: AddArgs) -> Result<AddServerRequest, Failure> {
-    let mut headers: Vec<Header> = args
+    let mut headers = args
         .fixed
         .headers
-        .into_iter()
-        .map(|FixedHeader { name, value }| Header { name, value })
-        .collect();
+        .iter()
+        .map(|header| parse_header(header))
+        .collect::<Result<Vec<_>, _>>()?;
     if args.fixed.bearer_stdin {
         headers.push(Header {
             name: "Authorization".to_owned(),
@@ -213,29 +206,30 @@ fn bearer(token: String) -> Result<String, Failure> {
     }
 }
 
-/// Errors name no value, which may be a secret.
-fn parse_header(text: &str) -> Result<FixedHeader, String> {
+/// Here and not in clap, which repeats a value that it refuses; this one may be a secret.
+fn parse_header(text: &str) -> Result<Header, Failure> {
+    let refused = |why: &str| {
+        Failure::usage(format!("--header: {why}")).hint("write it as --header 'Name: value'")
+    };
     let (name, value) = text
         .split_once(':')
-        .ok_or("write the header as `Name: value`")?;
+        .ok_or_else(|| refused("it has no colon"))?;
     let (name, value) = (name.trim(), value.trim());
     // RFC 9110 §5.6.2.
     let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if name.is_empty() || !name.chars().all(is_token) {
-        return Err("the part before the colon is not a header name".to_owned());
+        return Err(refused("the part before the colon is not a header name"));
     }
     if value.is_empty() {
-        return Err(format!("the header {name} has no value"));
+        return Err(refused(&format!("{name} has no value")));
     }
-    if !value
-        .chars()
-        .all(|c| c == '\t' || c == ' ' || c.is_ascii_graphic())
-    {
-        return Err(format!(
+    let is_value = |c: char| c == '\t' || c == ' ' || c.is_ascii_graphic();
+    if !value.chars().all(is_value) {
+        return Err(refused(&format!(
             "the value of {name} holds characters that a header cannot carry"
-        ));
+        )));
     }
-    Ok(FixedHeader {
+    Ok(Header {
         name: name.to_owned(),
         value: value.to_owned(),
     })
@@ -246,12 +240,15 @@ mod tests {
     use super::*;
 
     fn error(text: &str) -> String {
-        parse_header(text).err().unwrap()
+        match parse_header(text) {
+            Err(Failure::Report(report)) => report.message,
+            _ => panic!("accepted"),
+        }
     }
 
     #[test]
     fn headers_are_split_at_the_first_colon() {
-        let header = parse_header("X-Api-Key:  a:b c ").ok().unwrap();
+        let header = parse_header("X-Api-Key:  a:b c ").unwrap();
         assert_eq!(
             (header.name.as_str(), header.value.as_str()),
             ("X-Api-Key", "a:b c")
@@ -260,7 +257,7 @@ mod tests {
 
     #[test]
     fn broken_headers_are_refused_without_telling_the_value() {
-        assert!(error("no colon").contains("Name: value"));
+        assert!(error("secret").ends_with("it has no colon"));
         assert!(error(": v").contains("not a header name"));
         assert!(error("a b: v").contains("not a header name"));
         assert!(error("k:").contains("no value"));

@@ -23,7 +23,8 @@ pub struct CallArgs {
     /// Name of the tool
     tool: String,
     /// Arguments as a JSON object; `-` reads them from standard input [default: {}]
-    json: Option<String>,
+    #[arg(value_name = "JSON")]
+    arguments: Option<String>,
 }
 
 /// The part of an MCP CallToolResult that is printed.
@@ -36,7 +37,7 @@ struct ToolResult {
 }
 
 pub async fn run(context: &Context, args: CallArgs) -> Result<Exit, Failure> {
-    let arguments_json = arguments(args.json)?;
+    let arguments_json = arguments(args.arguments)?;
     let client = context.connect().await?;
     let request = CallToolRequest {
         server: args.server,

@@ -83,7 +83,7 @@ pub async fn run(context: &Context, args: InitArgs) -> Result<(), Failure> {
 }
 
 fn accepts_key_file(context: &Context, why: &Failure) -> Result<bool, Failure> {
-    if let Failure::Report(report) = why {
+    if let (true, Failure::Report(report)) = (context.printer.can_ask(), why) {
         context.printer.warn(&report.message);
     }
     let answer = context

@@ -70,6 +70,7 @@ pub async fn follow(
         client,
         name: &name,
         browser,
+        url: String::new(),
         opening: None,
         pasted: None,
         waiting_since: None,
@@ -99,6 +100,8 @@ struct Follower<'a> {
     client: &'a Client,
     name: &'a str,
     browser: BrowserArgs,
+    /// The page where the person consents.
+    url: String,
     opening: Option<Opening>,
     pasted: Option<mpsc::Receiver<String>>,
     waiting_since: Option<Instant>,
@@ -150,6 +153,7 @@ impl Follower<'_> {
     fn ask_for_consent(&mut self, required: &AuthorizationRequired) -> Result<(), Failure> {
         let printer = &self.context.printer;
         self.waiting_since = Some(Instant::now());
+        self.url.clone_from(&required.url);
         if printer.is_json() {
             printer.event(&LoginView::AuthorizationRequired {
                 url: &required.url,
@@ -165,29 +169,32 @@ impl Follower<'_> {
             self.accept_pasted();
             return Ok(());
         }
-        printer.note(&format!(
-            "opening {} in the browser; if nothing opens, visit:",
-            required.issuer
-        ));
-        printer.note(&required.url);
         match browser::open(&required.url) {
-            Ok(opening) => self.opening = Some(opening),
+            Ok(opening) => {
+                self.opening = Some(opening);
+                printer.note(&format!(
+                    "opening {} in the browser; if nothing opens, visit:",
+                    required.issuer
+                ));
+                printer.note(&required.url);
+                Ok(())
+            }
             Err(error) => {
                 printer.detail(&error.to_string());
-                self.no_browser_opened()?;
+                self.no_browser_opened()
             }
         }
-        Ok(())
     }
 
     fn no_browser_opened(&mut self) -> Result<(), Failure> {
         self.progress.clear();
         self.opening = None;
-        self.warn(
-            "no browser could be opened: open the URL yourself, or paste here the URL the browser ends on",
-        )?;
         self.accept_pasted();
-        Ok(())
+        self.warn(&format!(
+            "no browser could be opened; open this URL, and when the browser cannot reach this machine, \
+             paste here the URL it ends on: {}",
+            self.url
+        ))
     }
 
     fn accept_pasted(&mut self) {

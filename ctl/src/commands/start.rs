@@ -8,7 +8,7 @@ use mcpbridge_proto::Client;
 use serde::Serialize;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStderr, Command};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::commands::status;
 use crate::context::Context;
@@ -22,6 +22,7 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 const ASK_EVERY: Duration = Duration::from_millis(20);
 /// How long a daemon that was started elsewhere at the same time may take to answer.
 const RIVAL_GRACE: Duration = Duration::from_secs(2);
+const DRAIN_WITHIN: Duration = Duration::from_millis(500);
 /// More than any start-up error needs; the rest is in the log.
 const STDERR_KEPT: usize = 64 * 1024;
 
@@ -79,6 +80,9 @@ pub async fn launch(context: &Context, args: &DaemonArgs) -> Result<(), Failure>
         .stdin(args.stdin())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
+    // DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP: what `--new-session` does elsewhere.
+    #[cfg(windows)]
+    command.creation_flags(0x0000_0208);
     context
         .printer
         .detail(&format!("starting {}", program.display()));
@@ -158,9 +162,13 @@ async fn ready(context: &Context, child: &mut Child) -> Result<Client, Failure> 
 }
 
 async fn drain(stderr: &mut Option<ChildStderr>, said: &mut Vec<u8>) {
-    while stderr.is_some() {
-        read_some(stderr, said).await;
-    }
+    let all = async {
+        while stderr.is_some() {
+            read_some(stderr, said).await;
+        }
+    };
+    // A helper that the daemon left behind may hold the pipe open; what was said is here by now.
+    let _ = timeout(DRAIN_WITHIN, all).await;
 }
 
 /// Cancel-safe. Never returns once the stream has ended.

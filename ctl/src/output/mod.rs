@@ -139,9 +139,13 @@ impl Printer {
         }
     }
 
+    pub fn can_ask(&self) -> bool {
+        self.err_is_terminal && io::stdin().is_terminal()
+    }
+
     /// Asks a question of a person; None when there is no terminal to ask on.
     pub fn confirm(&self, question: &str) -> io::Result<Option<bool>> {
-        if !self.err_is_terminal || !io::stdin().is_terminal() {
+        if !self.can_ask() {
             return Ok(None);
         }
         let mut err = io::stderr().lock();
