@@ -1,0 +1,70 @@
+"""An ordinary client program on the official Python SDK: no OAuth code, only a URL.
+
+Usage: python_client.py MODE URL PLAN      MODE: auto | legacy     PLAN: see ../plans.mjs
+Prints one JSON transcript of everything the application saw.
+"""
+
+import asyncio
+import json
+import re
+import sys
+
+from mcp import Client
+from mcp.types import CreateMessageResult, ElicitResult, ListRootsResult, Root, TextContent
+
+
+async def main(mode: str, url: str, plan: dict) -> dict:
+    notifications = []
+
+    async def on_log(params):
+        notifications.append({"method": "notifications/message", "params": dump(params)})
+
+    async def elicit(_context, _params):
+        return ElicitResult(action="accept", content=plan.get("elicitation", {}))
+
+    async def sample(_context, _params):
+        return CreateMessageResult(role="assistant", model="none", content=TextContent(type="text", text="sampled"))
+
+    async def roots(_context):
+        return ListRootsResult(roots=[Root(uri="file:///interop", name="interop")])
+
+    async with Client(url, mode=mode, logging_callback=on_log, log_level="debug", elicitation_callback=elicit,
+                      sampling_callback=sample, list_roots_callback=roots) as client:
+        transcript = {
+            "version": client.protocol_version,
+            "server": dump(client.server_info),
+            "capabilities": dump(client.server_capabilities),
+            "instructions": client.instructions,
+            "steps": [await perform(client, step) for step in plan["steps"]],
+        }
+        for _ in range(500):
+            if len(notifications) >= plan.get("notifications", 0):
+                break
+            await asyncio.sleep(0.02)
+        return transcript | {"notifications": notifications}
+
+
+async def perform(client: Client, step: dict) -> dict:
+    entry, progress = {"step": step}, []
+
+    async def on_progress(value, total, message):
+        progress.append({"progress": value, "total": total} | ({"message": message} if message else {}))
+
+    try:
+        if "call" in step:
+            callback = on_progress if step.get("progress") else None
+            result = await client.call_tool(step["call"], step.get("args", {}), progress_callback=callback)
+        else:
+            method = re.sub("[A-Z]", lambda letter: "_" + letter[0].lower(), step["do"])
+            result = await getattr(client, method)(**step.get("params", {}))
+        entry["result"] = dump(result)
+    except Exception as error:  # the transcript records whatever the application would have seen
+        entry["error"] = {"message": str(error)}
+    return entry | ({"progress": progress} if step.get("progress") else {})
+
+
+def dump(model):
+    return model.model_dump(mode="json", by_alias=True, exclude_none=True) if model is not None else None
+
+
+print(json.dumps(asyncio.run(main(sys.argv[1], sys.argv[2], json.loads(sys.argv[3])))))

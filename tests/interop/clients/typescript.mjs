@@ -1,0 +1,69 @@
+// An ordinary client program on the official TypeScript SDK (1.x or 2.x): no OAuth code, only a URL.
+// Usage: typescript.mjs SDK URL PLAN     SDK: 1 | 2-legacy | 2-auto | 2-modern     PLAN: see ../plans.mjs
+// Prints one JSON transcript of everything the application saw.
+const [sdk, url, planText] = process.argv.slice(2);
+const plan = JSON.parse(planText);
+const info = { name: 'interop-client', version: '1.0.0' };
+const capabilities = { sampling: {}, elicitation: { form: {} }, roots: {} };
+
+const sample = () => ({ role: 'assistant', model: 'none', content: { type: 'text', text: 'sampled' } });
+const elicit = () => ({ action: 'accept', content: plan.elicitation ?? {} });
+const roots = () => ({ roots: [{ uri: 'file:///interop', name: 'interop' }] });
+
+async function connectV1() {
+    const { Client } = await import('@modelcontextprotocol/sdk/client/index.js');
+    const { StreamableHTTPClientTransport } = await import('@modelcontextprotocol/sdk/client/streamableHttp.js');
+    const types = await import('@modelcontextprotocol/sdk/types.js');
+    const client = new Client(info, { capabilities });
+    client.setRequestHandler(types.CreateMessageRequestSchema, sample);
+    client.setRequestHandler(types.ElicitRequestSchema, elicit);
+    client.setRequestHandler(types.ListRootsRequestSchema, roots);
+    const transport = new StreamableHTTPClientTransport(new URL(url));
+    return { client, transport, call: (params, options) => client.callTool(params, undefined, options),
+             version: () => transport.protocolVersion };
+}
+
+async function connectV2(mode) {
+    const { Client, StreamableHTTPClientTransport } = await import('@modelcontextprotocol/client');
+    const negotiation = mode === 'modern' ? { pin: '2026-07-28' } : mode;
+    const client = new Client(info, { capabilities, versionNegotiation: { mode: negotiation } });
+    client.setRequestHandler('sampling/createMessage', sample);
+    client.setRequestHandler('elicitation/create', elicit);
+    client.setRequestHandler('roots/list', roots);
+    return { client, transport: new StreamableHTTPClientTransport(new URL(url)),
+             call: (params, options) => client.callTool(params, options),
+             version: () => client.getNegotiatedProtocolVersion() };
+}
+
+const { client, transport, call, version } = await (sdk === '1' ? connectV1() : connectV2(sdk.slice(2)));
+const notifications = [];
+client.fallbackNotificationHandler = async (notification) => void notifications.push(notification);
+await client.connect(transport);
+
+const transcript = { server: client.getServerVersion(), capabilities: client.getServerCapabilities(),
+                     instructions: client.getInstructions(), steps: [] };
+for (const step of plan.steps) {
+    const entry = { step };
+    const progress = [];
+    try {
+        if (step.call) {
+            const options = step.progress ? { onprogress: (p) => progress.push(p) } : {};
+            entry.result = await call({ name: step.call, arguments: step.args ?? {} }, options);
+        } else {
+            entry.result = await client[step.do](step.params ?? {});
+        }
+    } catch (error) {
+        entry.error = { code: error.code, message: error.message };
+    }
+    if (step.progress) entry.progress = progress;
+    transcript.steps.push(entry);
+}
+
+const deadline = Date.now() + 10_000;
+while (notifications.length < (plan.notifications ?? 0) && Date.now() < deadline)
+    await new Promise((resolve) => setTimeout(resolve, 20));
+transcript.version = version();
+transcript.notifications = notifications;
+if (transport.terminateSession && transport.sessionId) await transport.terminateSession();
+await client.close();
+process.stdout.write(JSON.stringify(transcript) + '\n', () => process.exit(0));
