@@ -68,3 +68,9 @@ export const modern = {
         { do: 'getPrompt', params: { name: 'test_simple_prompt' } },
     ],
 };
+
+/** The same with a subscription stream, which only that era has. */
+export const modernListening = {
+    ...modern,
+    steps: [...modern.steps, { listen: { filter: { toolsListChanged: true }, trigger: 'touch' } }],
+};

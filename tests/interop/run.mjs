@@ -50,7 +50,7 @@ await sameThroughBridge({
 });
 const modernServer = await modern();
 await sameThroughBridge({
-    name: 'a 2026-07-28 server', alias: 'modern', server: modernServer, plan: plans.modern, version: '2026-07-28',
+    name: 'a 2026-07-28 server', alias: 'modern', server: modernServer, plan: plans.modernListening, version: '2026-07-28',
     with: ['TypeScript SDK 2.x, 2026-07-28', 'TypeScript SDK 2.x, auto', 'Python SDK, auto'],
 });
 await sameThroughBridge({

@@ -54,6 +54,12 @@ async def perform(client: Client, step: dict) -> dict:
         if "call" in step:
             callback = on_progress if step.get("progress") else None
             result = await client.call_tool(step["call"], step.get("args", {}), progress_callback=callback)
+        elif "listen" in step:
+            async with client.listen(tools_list_changed=True) as subscription:
+                await client.call_tool(step["listen"]["trigger"], {})
+                async with asyncio.timeout(10):
+                    entry["result"] = {"event": type(await anext(aiter(subscription))).__name__}
+            return entry
         else:
             method = re.sub("[A-Z]", lambda letter: "_" + letter[0].lower(), step["do"])
             result = await getattr(client, method)(**step.get("params", {}))

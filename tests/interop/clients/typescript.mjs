@@ -49,6 +49,8 @@ for (const step of plan.steps) {
         if (step.call) {
             const options = step.progress ? { onprogress: (p) => progress.push(p) } : {};
             entry.result = await call({ name: step.call, arguments: step.args ?? {} }, options);
+        } else if (step.listen) {
+            entry.result = await listen(step.listen);
         } else {
             entry.result = await client[step.do](step.params ?? {});
         }
@@ -59,9 +61,22 @@ for (const step of plan.steps) {
     transcript.steps.push(entry);
 }
 
-const deadline = Date.now() + 10_000;
-while (notifications.length < (plan.notifications ?? 0) && Date.now() < deadline)
-    await new Promise((resolve) => setTimeout(resolve, 20));
+/** Opens a subscription, calls a tool that makes the server announce a change, and waits for the announcement. */
+async function listen({ filter, trigger }) {
+    const subscription = await client.listen(filter);
+    const seen = notifications.length;
+    await call({ name: trigger, arguments: {} });
+    await until(() => notifications.length > seen);
+    await subscription.close();
+    return { honoured: subscription.honoredFilter };
+}
+
+async function until(done) {
+    const deadline = Date.now() + 10_000;
+    while (!done() && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+await until(() => notifications.length >= (plan.notifications ?? 0));
 transcript.version = version();
 transcript.notifications = notifications;
 if (transport.terminateSession && transport.sessionId) await transport.terminateSession();

@@ -9,15 +9,21 @@ const root = resolve(import.meta.dirname, '../../..');
 const binaries = process.env.MCPBRIDGE_BIN_DIR ?? join(root, 'target/debug');
 
 export class Bridge {
-    static async start() {
+    /** `init` are the options of the init command; `env` is what the user's environment has besides a home. */
+    static async start({ init = ['--key-store', 'key-file'], env = {} } = {}) {
         const bridge = new Bridge();
+        bridge.env = env;
         bridge.home = mkdtempSync(join(tmpdir(), 'mcpbridge-'));
         bridge.configDir = join(bridge.home, 'config');
         mkdirSync(join(bridge.home, 'run'), { mode: 0o700 });
         bridge.port = await freePort();
-        await bridge.must('init', '--key-store', 'key-file');
-        await bridge.must('start', '--port', String(bridge.port));
+        await bridge.must('init', ...init);
+        await bridge.startDaemon();
         return bridge;
+    }
+
+    startDaemon() {
+        return this.must('start', '--port', String(this.port));
     }
 
     url(server) {
@@ -30,6 +36,9 @@ export class Bridge {
             XDG_RUNTIME_DIR: join(this.home, 'run'),
             PATH: `${binaries}:${process.env.PATH}`,
             NO_COLOR: '1',
+            // Without one, the tests' own session bus is not the user's.
+            DBUS_SESSION_BUS_ADDRESS: undefined,
+            ...this.env,
         };
         return run(join(binaries, 'mcpbridgectl'), ['--config-dir', this.configDir, ...args], { ...options, env });
     }

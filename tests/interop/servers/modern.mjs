@@ -34,6 +34,10 @@ function build() {
             return inputRequired({ inputRequests: { who: inputRequired.elicit({ message: 'Who?',
                 requestedSchema: { type: 'object', properties: { name: { type: 'string' } }, required: ['name'] } }) } });
         });
+    server.registerTool('touch', { description: 'Announces a change of the tool list' }, async () => {
+        handler.notify.toolsChanged();
+        return text('touched');
+    });
     server.registerTool('test_simple_text', { description: 'Text' },
         async () => text('This is a simple text response for testing.'));
     server.registerTool('test_image_content', { description: 'Image' },
@@ -48,5 +52,6 @@ function build() {
     return server;
 }
 
-const handler = toNodeHandler(createMcpHandler(build));
-createServer((request, response) => handler(request, response)).listen(Number(process.argv[2]), '127.0.0.1');
+const handler = createMcpHandler(build);
+const listener = toNodeHandler(handler);
+createServer((request, response) => listener(request, response)).listen(Number(process.argv[2]), '127.0.0.1');
