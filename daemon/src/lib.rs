@@ -16,6 +16,7 @@ pub mod net;
 
 // 2 protocol
 pub mod mcp;
+pub mod oauth;
 pub mod policy;
 pub mod vault;
 
