@@ -133,4 +133,26 @@ mod tests {
         let mut resolver = GuardedResolver::new(PUBLIC);
         assert!(resolver.call("localhost".parse().unwrap()).await.is_err());
     }
+
+    #[tokio::test]
+    async fn both_http_clients_report_the_refusal_and_not_a_dns_error() {
+        let mut connector = hyper_util::client::legacy::connect::HttpConnector::new_with_resolver(
+            GuardedResolver::new(PUBLIC),
+        );
+        let uri = http::Uri::from_static("http://localhost:9/");
+        let error = connector.call(uri).await.unwrap_err();
+        assert!(refused_in(&error).is_some(), "{error:?}");
+
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the resolver alone is under test"
+        )]
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured((*crate::net::tls_config()).clone())
+            .dns_resolver(GuardedResolver::new(PUBLIC))
+            .build()
+            .unwrap();
+        let error = client.get("http://localhost:9/").send().await.unwrap_err();
+        assert!(refused_in(&error).is_some(), "{error:?}");
+    }
 }

@@ -120,10 +120,11 @@ impl fmt::Display for OAuthError {
 /// characters.
 pub fn clean(text: &str) -> String {
     const MAX: usize = 200;
-    let shown = |c: &char| {
-        let reorders = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        !c.is_control() && !reorders
+    let reorders = |c: char| {
+        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}')
+            || matches!(c, '\u{2066}'..='\u{2069}')
     };
+    let shown = |c: &char| !c.is_control() && !reorders(*c);
     let mut rest = text.trim().chars().filter(shown);
     let mut cleaned: String = rest.by_ref().take(MAX).collect();
     if rest.next().is_some() {
