@@ -31,6 +31,8 @@ pub enum CallError {
     Credential(#[from] CredentialError),
     #[error("{0} refuses the credential it was given")]
     Unauthorized(ServerName),
+    #[error("{0} wants a credential, and was added with --no-auth")]
+    WantsCredential(ServerName),
     #[error("{server} wants more permission than the sign-in gave: {}", .scopes.join(" "))]
     InsufficientScope {
         server: ServerName,
@@ -71,7 +73,9 @@ impl Classify for CallError {
             Self::Refused { .. } | Self::Forbidden(_) => ErrorKind::Denied,
             Self::Busy(_) => ErrorKind::Unavailable,
             Self::Credential(error) => error.kind(),
-            Self::Unauthorized(_) | Self::InsufficientScope { .. } => ErrorKind::NeedsLogin,
+            Self::Unauthorized(_) | Self::WantsCredential(_) | Self::InsufficientScope { .. } => {
+                ErrorKind::NeedsLogin
+            }
             Self::NoDiscovery(_) | Self::Redirected { .. } => ErrorKind::UpstreamFault,
             Self::Upstream(error) => error.kind(),
         }
@@ -89,6 +93,10 @@ impl Classify for CallError {
                 shell_word(tool)
             )),
             Self::Credential(error) => error.hint(),
+            Self::WantsCredential(server) => Some(format!(
+                "remove it and add it again: `mcpbridgectl remove {server}`, then `mcpbridgectl add` \
+                 without --no-auth"
+            )),
             Self::Unauthorized(server) => Some(format!("run `mcpbridgectl login {server}`")),
             Self::InsufficientScope { server, scopes } => {
                 let scopes: String =

@@ -11,8 +11,10 @@ use hyper::body::{Body, Incoming};
 use super::Inner;
 use super::call::Admitted;
 use super::error::CallError;
+use crate::config::AuthMode;
 use crate::credentials::CredentialError;
 use crate::oauth::challenge::{BearerChallenge, bearer_challenge};
+use crate::registry::Server;
 use crate::types::ServerName;
 
 pub(super) async fn exchange(
@@ -55,7 +57,17 @@ pub(super) async fn exchange(
             inner.remember_refusal(name);
             Err(CallError::NoDiscovery(name.clone()))
         }
-        _ => Err(CallError::Unauthorized(name.clone())),
+        _ => Err(unauthorized(&admitted.server)),
+    }
+}
+
+/// What a 401 means depends on what was sent.
+fn unauthorized(server: &Server) -> CallError {
+    let name = server.name.clone();
+    match server.config.auth {
+        AuthMode::Oauth => CallError::Unauthorized(name),
+        AuthMode::Static => CredentialError::StaticRefused { server: name }.into(),
+        AuthMode::None => CallError::WantsCredential(name),
     }
 }
 

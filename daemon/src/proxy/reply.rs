@@ -47,9 +47,9 @@ fn manner(error: &CallError) -> Manner {
             _ => Failed(StatusCode::BAD_GATEWAY, codes::UPSTREAM_FAULT),
         },
         CallError::Refused { .. } | CallError::Forbidden(_) => Spoken(codes::DENIED),
-        CallError::Unauthorized(_) | CallError::InsufficientScope { .. } => {
-            Spoken(codes::LOGIN_NEEDED)
-        }
+        CallError::Unauthorized(_)
+        | CallError::WantsCredential(_)
+        | CallError::InsufficientScope { .. } => Spoken(codes::LOGIN_NEEDED),
         CallError::Credential(error) => match error.kind() {
             ErrorKind::NeedsLogin => Spoken(codes::LOGIN_NEEDED),
             _ => Spoken(codes::REFUSED),

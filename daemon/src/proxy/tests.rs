@@ -76,7 +76,8 @@ impl Bridge {
         let vault = Vault::open(&dir, &options).unwrap();
         let net = crate::net::Client::new();
         let clock = Arc::new(SystemClock);
-        let credentials = Credentials::new(vault, net, clock, lifecycle.clone());
+        let redirect_uri = "http://localhost/callback".to_owned();
+        let credentials = Credentials::new(vault, net, clock, lifecycle.clone(), redirect_uri);
         for server in registry.snapshot().iter() {
             credentials
                 .adopt(&server.name, &server.config)
@@ -288,7 +289,7 @@ async fn an_upstream_challenge_becomes_words() {
     let (status, answer) = bridge.post(&call(json!(1), "fine")).await;
     assert_eq!(status, 200);
     assert!(
-        text_of(&answer).contains("mcpbridgectl login up"),
+        text_of(&answer).contains("mcpbridgectl remove up"),
         "{answer}"
     );
     let (status, answer) = bridge.post(&json!({"id": 1, "method": "initialize"})).await;
@@ -297,7 +298,7 @@ async fn an_upstream_challenge_becomes_words() {
         answer["error"]["message"]
             .as_str()
             .unwrap()
-            .contains("mcpbridgectl login up")
+            .contains("mcpbridgectl remove up")
     );
     let get = bridge.send(Method::GET, "/mcp/up", &[], "").await;
     assert_eq!(get.status(), 503);
