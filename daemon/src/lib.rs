@@ -8,6 +8,7 @@ pub mod clock;
 pub mod error;
 pub mod lifecycle;
 pub mod paths;
+pub mod telemetry;
 pub mod types;
 
 // 1 resources
@@ -21,11 +22,15 @@ pub mod policy;
 pub mod vault;
 
 // 3 services
+pub mod credentials;
 pub mod registry;
 pub mod upstream;
 
 // 4 shared path
 pub mod http;
+
+// 5 surfaces
+pub mod web;
 
 // 6 composition
 pub mod server;

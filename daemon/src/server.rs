@@ -19,10 +19,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 
-use crate::config::Config;
 use crate::error::{Classify, ErrorKind};
+use crate::http::Gate;
 use crate::http::peer::{ForeignPeer, PeerCheck};
-use crate::http::{Gate, OriginCheck};
 use crate::lifecycle::Lifecycle;
 use crate::types::Caller;
 
@@ -77,96 +76,52 @@ impl Classify for ServerError {
     }
 }
 
-/// The bound port, not yet served.
-pub struct HttpServer {
-    listeners: Vec<TcpListener>,
+/// Bound sockets that nobody accepts from yet.
+#[derive(Debug)]
+pub struct Listeners {
+    /// The host as it was asked for: what clients should write.
+    host: String,
+    sockets: Vec<TcpListener>,
     port: u16,
-    gate: Gate,
-    peers: PeerCheck,
-    connections: Arc<Semaphore>,
 }
 
-impl HttpServer {
-    /// Binds what `proxy_host` and `proxy_port` name. `localhost` means both loopback addresses, of
-    /// which IPv6 may be missing; with port 0 the system chooses one.
-    pub async fn bind(config: &Config) -> Result<Self, ServerError> {
-        let addresses = loopback_addresses(&config.proxy_host)?;
-        let attempts = if config.proxy_port == 0 {
-            PORT_ATTEMPTS
-        } else {
-            1
-        };
-        let mut bound = bind_all(&addresses, config.proxy_port).await;
+impl Listeners {
+    /// Binds `host`: `localhost` means both loopback addresses, of which IPv6 may be missing.
+    pub async fn bind(host: &str, port: u16) -> Result<Self, ServerError> {
+        let addresses = loopback_addresses(host)?;
+        let attempts = if port == 0 { PORT_ATTEMPTS } else { 1 };
+        let mut outcome = bind_all(host, &addresses, port).await;
         for _ in 1..attempts {
-            if !matches!(bound, Err(ServerError::PortInUse { .. })) {
+            if !matches!(outcome, Err(ServerError::PortInUse { .. })) {
                 break;
             }
-            bound = bind_all(&addresses, config.proxy_port).await;
+            outcome = bind_all(host, &addresses, port).await;
         }
-        let (listeners, port) = bound?;
-        let origins = OriginCheck::new(port, &config.allowed_hosts, &config.allowed_origins);
-        let limit = config.max_connections.min(Semaphore::MAX_PERMITS);
-        Ok(Self {
-            listeners,
-            port,
-            gate: Gate::new(origins),
-            peers: PeerCheck::new(&config.allowed_uids),
-            connections: Arc::new(Semaphore::new(limit)),
-        })
+        outcome
     }
 
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// How clients and browsers on this machine reach the port.
+    /// What clients should use, such as `http://localhost:3000`.
     pub fn base_url(&self) -> String {
-        match self.listeners.as_slice() {
-            [only] => only.local_addr().map_or_else(
-                |_| format!("http://localhost:{}", self.port),
-                |address| format!("http://{address}"),
-            ),
-            _ => format!("http://localhost:{}", self.port),
+        match self.host.parse::<Ipv6Addr>() {
+            Ok(address) => format!("http://[{address}]:{}", self.port),
+            Err(_) => format!("http://{}:{}", self.host, self.port),
         }
     }
 
-    /// Every address that is listened on.
+    /// The URL of every listener.
     pub fn urls(&self) -> Vec<String> {
         let addresses = self
-            .listeners
+            .sockets
             .iter()
-            .filter_map(|listener| listener.local_addr().ok());
+            .filter_map(|socket| socket.local_addr().ok());
         addresses
             .map(|address| format!("http://{address}"))
             .collect()
     }
 
-    /// Serves `router` until the daemon stops, one accepting task per address.
-    pub fn spawn(self, lifecycle: &Lifecycle, router: Router) {
-        let Self {
-            listeners,
-            gate,
-            peers,
-            connections,
-            ..
-        } = self;
-        let port = Port {
-            router,
-            gate,
-            peers,
-            connections,
-            lifecycle: lifecycle.clone(),
-        };
-        let port = Arc::new(port);
-        for listener in listeners {
-            let port = Arc::clone(&port);
-            lifecycle.spawn_critical("http listener", async move {
-                tokio::select! {
-                    () = port.lifecycle.stopping() => {}
-                    () = port.accept_all(&listener) => {}
-                }
-            });
-        }
+    /// The port, which the system has chosen if 0 was asked for.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 }
 
@@ -181,26 +136,27 @@ fn loopback_addresses(host: &str) -> Result<Vec<IpAddr>, ServerError> {
     }
 }
 
-async fn bind_all(
-    addresses: &[IpAddr],
-    mut port: u16,
-) -> Result<(Vec<TcpListener>, u16), ServerError> {
-    let mut listeners = Vec::new();
+async fn bind_all(host: &str, addresses: &[IpAddr], port: u16) -> Result<Listeners, ServerError> {
+    let mut listeners = Listeners {
+        host: host.to_owned(),
+        sockets: Vec::new(),
+        port,
+    };
     for address in addresses {
-        match bind_one(*address, port).await {
-            Ok((listener, bound)) => {
-                listeners.push(listener);
-                port = bound;
+        match bind_one(*address, listeners.port).await {
+            Ok((socket, port)) => {
+                listeners.sockets.push(socket);
+                listeners.port = port;
             }
             // A machine without IPv6 has only the first address; a port that another program holds
             // there is an error, because clients may try ::1 first.
-            Err(ServerError::Listen { source, .. }) if !listeners.is_empty() => {
+            Err(ServerError::Listen { source, .. }) if !listeners.sockets.is_empty() => {
                 tracing::debug!(%address, error = %source, "not listening there");
             }
             Err(error) => return Err(error),
         }
     }
-    Ok((listeners, port))
+    Ok(listeners)
 }
 
 async fn bind_one(address: IpAddr, port: u16) -> Result<(TcpListener, u16), ServerError> {
@@ -225,8 +181,8 @@ async fn bind_one(address: IpAddr, port: u16) -> Result<(TcpListener, u16), Serv
         })
 }
 
-/// What the connections of the port share.
-struct Port {
+/// Serves `router` on the listeners until the daemon stops.
+pub struct Server {
     router: Router,
     gate: Gate,
     peers: PeerCheck,
@@ -234,7 +190,40 @@ struct Port {
     lifecycle: Lifecycle,
 }
 
-impl Port {
+impl Server {
+    pub fn new(
+        router: Router,
+        gate: Gate,
+        peers: PeerCheck,
+        max_connections: usize,
+        lifecycle: Lifecycle,
+    ) -> Self {
+        let connections = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
+        Self {
+            router,
+            gate,
+            peers,
+            connections,
+            lifecycle,
+        }
+    }
+
+    /// Starts one accepting task per listener.
+    pub fn spawn(self, listeners: Listeners) {
+        let server = Arc::new(self);
+        for socket in listeners.sockets {
+            let this = Arc::clone(&server);
+            server
+                .lifecycle
+                .spawn_critical("http listener", async move {
+                    tokio::select! {
+                        () = this.lifecycle.stopping() => {}
+                        () = this.accept_all(&socket) => {}
+                    }
+                });
+        }
+    }
+
     async fn accept_all(self: &Arc<Self>, socket: &TcpListener) {
         loop {
             let (stream, remote) = match socket.accept().await {
@@ -310,27 +299,22 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
-
-    fn config(host: &str, port: u16) -> Config {
-        Config {
-            proxy_host: host.to_owned(),
-            proxy_port: port,
-            ..Config::default()
-        }
-    }
+    use crate::http::OriginCheck;
 
     async fn start(max_connections: usize) -> (u16, Lifecycle) {
-        let config = Config {
-            max_connections,
-            ..config("localhost", 0)
-        };
-        let server = HttpServer::bind(&config).await.unwrap();
-        let port = server.port();
+        let listeners = Listeners::bind("localhost", 0).await.unwrap();
+        let port = listeners.port();
         let lifecycle = Lifecycle::new();
-        server.spawn(
-            &lifecycle,
-            Router::new().route("/", get(|| async { "hello" })),
+        let router = Router::new().route("/", get(|| async { "hello" }));
+        let gate = Gate::new(OriginCheck::new(port, &[], &[]));
+        let server = Server::new(
+            router,
+            gate,
+            PeerCheck::new(&[]),
+            max_connections,
+            lifecycle.clone(),
         );
+        server.spawn(listeners);
         (port, lifecycle)
     }
 
@@ -397,8 +381,7 @@ mod tests {
     async fn a_port_in_use_is_named_with_the_way_out() {
         let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = holder.local_addr().unwrap().port();
-        let refused = HttpServer::bind(&config("localhost", port)).await;
-        let error = refused.err().unwrap();
+        let error = Listeners::bind("localhost", port).await.unwrap_err();
         assert!(error.to_string().contains(&port.to_string()), "{error}");
         assert!(error.hint().unwrap().contains("--port"));
         assert_eq!(error.kind(), ErrorKind::Conflict);
@@ -407,16 +390,12 @@ mod tests {
     #[tokio::test]
     async fn only_loopback_can_be_bound() {
         for host in ["0.0.0.0", "::", "192.0.2.1", "example.com", ""] {
-            let refused = HttpServer::bind(&config(host, 0)).await;
+            let refused = Listeners::bind(host, 0).await;
             assert!(
                 matches!(refused, Err(ServerError::NotLoopback(_))),
                 "{host}"
             );
         }
-        let server = HttpServer::bind(&config("127.0.0.1", 0)).await.unwrap();
-        assert_eq!(
-            server.base_url(),
-            format!("http://127.0.0.1:{}", server.port())
-        );
+        assert!(Listeners::bind("127.0.0.1", 0).await.is_ok());
     }
 }

@@ -116,6 +116,10 @@ pub struct OAuthConfig {
     pub scopes: Vec<String>,
     #[serde(skip_serializing_if = "is_default")]
     pub resource: ResourceSetting,
+    /// Takes PKCE with S256 for granted where the metadata does not state it: Entra ID and Amazon
+    /// Cognito do it without saying so.
+    #[serde(skip_serializing_if = "is_default")]
+    pub assume_s256: bool,
     /// Where the browser returns to, instead of the daemon's own callback.
     #[serde(skip_serializing_if = "is_default")]
     pub redirect_uri: Option<String>,
@@ -247,6 +251,7 @@ mod tests {
                 client_metadata_url: Some("https://me.example/client.json".to_owned()),
                 scopes: vec!["a".to_owned(), "b".to_owned()],
                 resource: ResourceSetting::Uri("https://mcp.example".to_owned()),
+                assume_s256: true,
                 redirect_uri: Some("http://localhost:9/cb".to_owned()),
             },
             policy: PolicyConfig {

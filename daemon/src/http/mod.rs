@@ -3,8 +3,8 @@
 mod gate;
 mod origin;
 pub mod peer;
-pub mod problem;
+mod problem;
 
 pub use gate::Gate;
 pub use origin::{ForeignOrigin, OriginCheck};
-pub use problem::Problem;
+pub use problem::{Problem, status_of};

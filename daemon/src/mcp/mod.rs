@@ -7,6 +7,7 @@ pub mod codes;
 pub mod headers;
 pub mod jsonrpc;
 mod reader;
+pub mod sse;
 pub mod version;
 
 pub use headers::HeaderMismatch;

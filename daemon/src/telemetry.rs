@@ -1,0 +1,206 @@
+//! Where log lines go: journald under systemd, a rotated file when started detached, else stderr.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// A log file beyond this size is moved aside.
+const MAX_FILE_BYTES: u64 = 10 * 1024 * 1024;
+/// How many old files are kept: `mcpbridged.log.1` is the newest of them.
+const KEPT_FILES: u32 = 4;
+pub const LOG_FILE: &str = "mcpbridged.log";
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    Journald,
+    File(PathBuf),
+    Stderr,
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Journald => f.write_str("journald"),
+            Self::Stderr => f.write_str("stderr"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    #[error("--log-level {0:?} is not a level: use error, warn, info, debug or trace")]
+    Level(String),
+    #[error("cannot write the log file {path}")]
+    File {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Starts logging. `log_dir` asks for a file; without it journald is used when stderr is connected
+/// to it, which is how systemd starts its services.
+pub fn init(level: &str, log_dir: Option<&Path>) -> Result<Destination, TelemetryError> {
+    let level: tracing::Level = level
+        .parse()
+        .map_err(|_| TelemetryError::Level(level.to_owned()))?;
+    // Libraries get a voice only for what goes wrong: some of them log what they send at debug.
+    let filter = EnvFilter::new(format!("warn,mcpbridge_daemon={level},mcpbridged={level}"));
+    let registry = tracing_subscriber::registry().with(filter);
+
+    if let Some(dir) = log_dir {
+        let path = dir.join(LOG_FILE);
+        let file = RotatingFile::open(&path).map_err(|source| TelemetryError::File {
+            path: path.clone(),
+            source,
+        })?;
+        let layer = tracing_subscriber::fmt::layer()
+            .with_ansi(false)
+            .with_writer(file);
+        registry.with(layer).init();
+        return Ok(Destination::File(path));
+    }
+    #[cfg(target_os = "linux")]
+    if stderr_is_the_journal()
+        && let Ok(layer) = tracing_journald::layer()
+    {
+        registry.with(layer).init();
+        return Ok(Destination::Journald);
+    }
+    let colour = io::IsTerminal::is_terminal(&io::stderr())
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    registry
+        .with(
+            tracing_subscriber::fmt::layer()
+                .with_ansi(colour)
+                .with_writer(io::stderr),
+        )
+        .init();
+    Ok(Destination::Stderr)
+}
+
+/// A panic is logged like any other error. The default hook writes to stderr, which is a closed
+/// pipe once `mcpbridgectl start` has gone.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        // The payload may quote data; the place is enough to find the bug.
+        tracing::error!(place, "a task panicked");
+    }));
+}
+
+/// systemd tells a service the device and inode of its log stream in `JOURNAL_STREAM`.
+#[cfg(target_os = "linux")]
+fn stderr_is_the_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    rustix::fs::fstat(rustix::stdio::stderr())
+        .is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
+}
+
+/// A log file that moves itself aside when it has grown.
+#[derive(Clone)]
+struct RotatingFile(Arc<Mutex<Rotation>>);
+
+struct Rotation {
+    path: PathBuf,
+    file: File,
+    written: u64,
+}
+
+impl RotatingFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        if let Some(dir) = path.parent() {
+            crate::paths::create_private_dir(dir)?;
+        }
+        let file = open_private(path)?;
+        let written = file.metadata()?.len();
+        Ok(Self(Arc::new(Mutex::new(Rotation {
+            path: path.to_owned(),
+            file,
+            written,
+        }))))
+    }
+}
+
+fn open_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+impl Rotation {
+    fn rotate(&mut self) -> io::Result<()> {
+        let numbered = |n: u32| PathBuf::from(format!("{}.{n}", self.path.display()));
+        for n in (1..KEPT_FILES).rev() {
+            if numbered(n).exists() {
+                fs::rename(numbered(n), numbered(n + 1))?;
+            }
+        }
+        fs::rename(&self.path, numbered(1))?;
+        self.file = open_private(&self.path)?;
+        self.written = 0;
+        Ok(())
+    }
+}
+
+impl Write for &RotatingFile {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut rotation = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if rotation.written >= MAX_FILE_BYTES {
+            // When moving aside fails, a long log is better than no log.
+            let _ = rotation.rotate();
+        }
+        let written = rotation.file.write(line)?;
+        rotation.written += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for RotatingFile {
+    type Writer = &'a RotatingFile;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grown_log_file_is_moved_aside_and_the_oldest_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("logs").join(LOG_FILE);
+        let log = RotatingFile::open(&path).unwrap();
+        for n in 0..KEPT_FILES + 3 {
+            (&log).write_all(format!("file {n}\n").as_bytes()).unwrap();
+            log.0.lock().unwrap().written = MAX_FILE_BYTES;
+        }
+        (&log).write_all(b"last\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "last\n");
+        let newest = fs::read_to_string(path.with_extension("log.1")).unwrap();
+        assert_eq!(newest, format!("file {}\n", KEPT_FILES + 2));
+        let files = fs::read_dir(path.parent().unwrap()).unwrap().count();
+        assert_eq!(files, 1 + KEPT_FILES as usize);
+    }
+}

@@ -1,0 +1,54 @@
+//! Is it alive, is it ready, what does it serve. No secrets, and nothing that needs a token.
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use super::Web;
+use crate::credentials::State as CredentialState;
+
+pub(super) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// By the time the port answers, configuration and vault are open and the credentials are loaded.
+pub(super) async fn readyz() -> &'static str {
+    "ready\n"
+}
+
+pub(super) async fn root(State(web): State<Web>) -> Json<Value> {
+    let snapshot = web.registry.snapshot();
+    let usable = snapshot
+        .iter()
+        .filter(|server| {
+            let state = web.credentials.status(&server.name).state;
+            !matches!(
+                state,
+                CredentialState::NeedsLogin | CredentialState::LoggedOut
+            )
+        })
+        .count();
+    Json(json!({
+        "name": "mcp-oauth-bridge",
+        "version": env!("CARGO_PKG_VERSION"),
+        "status": "ok",
+        "servers": { "configured": snapshot.len(), "usable": usable },
+    }))
+}
+
+pub(super) async fn servers(State(web): State<Web>) -> Json<Value> {
+    let server = |server: &std::sync::Arc<crate::registry::Server>| {
+        let status = web.credentials.status(&server.name);
+        json!({
+            "name": server.name,
+            "url": server.config.url,
+            "proxy_url": format!("{}/mcp/{}", web.base_url, server.name),
+            "auth": server.config.auth,
+            "state": status.state.as_str(),
+            "reason": status.reason,
+            "remedy": status.remedy(&server.name),
+        })
+    };
+    let servers: Vec<Value> = web.registry.snapshot().iter().map(server).collect();
+    Json(json!({ "servers": servers }))
+}
