@@ -28,11 +28,16 @@ pub mod upstream;
 
 // 4 shared path
 pub mod http;
+pub mod pipeline;
 
 // 5 surfaces
+pub mod control;
+pub mod proxy;
 pub mod web;
 
 // 6 composition
+pub mod app;
+pub mod cli;
 pub mod server;
 
 #[cfg(test)]

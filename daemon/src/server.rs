@@ -19,9 +19,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 
+use crate::config::Config;
 use crate::error::{Classify, ErrorKind};
-use crate::http::Gate;
 use crate::http::peer::{ForeignPeer, PeerCheck};
+use crate::http::{Gate, OriginCheck};
 use crate::lifecycle::Lifecycle;
 use crate::types::Caller;
 
@@ -76,52 +77,96 @@ impl Classify for ServerError {
     }
 }
 
-/// Bound sockets that nobody accepts from yet.
-#[derive(Debug)]
-pub struct Listeners {
-    /// The host as it was asked for: what clients should write.
-    host: String,
-    sockets: Vec<TcpListener>,
+/// The bound port, not yet served.
+pub struct HttpServer {
+    listeners: Vec<TcpListener>,
     port: u16,
+    gate: Gate,
+    peers: PeerCheck,
+    connections: Arc<Semaphore>,
 }
 
-impl Listeners {
-    /// Binds `host`: `localhost` means both loopback addresses, of which IPv6 may be missing.
-    pub async fn bind(host: &str, port: u16) -> Result<Self, ServerError> {
-        let addresses = loopback_addresses(host)?;
-        let attempts = if port == 0 { PORT_ATTEMPTS } else { 1 };
-        let mut outcome = bind_all(host, &addresses, port).await;
+impl HttpServer {
+    /// Binds what `proxy_host` and `proxy_port` name. `localhost` means both loopback addresses, of
+    /// which IPv6 may be missing; with port 0 the system chooses one.
+    pub async fn bind(config: &Config) -> Result<Self, ServerError> {
+        let addresses = loopback_addresses(&config.proxy_host)?;
+        let attempts = if config.proxy_port == 0 {
+            PORT_ATTEMPTS
+        } else {
+            1
+        };
+        let mut bound = bind_all(&addresses, config.proxy_port).await;
         for _ in 1..attempts {
-            if !matches!(outcome, Err(ServerError::PortInUse { .. })) {
+            if !matches!(bound, Err(ServerError::PortInUse { .. })) {
                 break;
             }
-            outcome = bind_all(host, &addresses, port).await;
+            bound = bind_all(&addresses, config.proxy_port).await;
         }
-        outcome
+        let (listeners, port) = bound?;
+        let origins = OriginCheck::new(port, &config.allowed_hosts, &config.allowed_origins);
+        let limit = config.max_connections.min(Semaphore::MAX_PERMITS);
+        Ok(Self {
+            listeners,
+            port,
+            gate: Gate::new(origins),
+            peers: PeerCheck::new(&config.allowed_uids),
+            connections: Arc::new(Semaphore::new(limit)),
+        })
     }
 
-    /// What clients should use, such as `http://localhost:3000`.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// How clients and browsers on this machine reach the port.
     pub fn base_url(&self) -> String {
-        match self.host.parse::<Ipv6Addr>() {
-            Ok(address) => format!("http://[{address}]:{}", self.port),
-            Err(_) => format!("http://{}:{}", self.host, self.port),
+        match self.listeners.as_slice() {
+            [only] => only.local_addr().map_or_else(
+                |_| format!("http://localhost:{}", self.port),
+                |address| format!("http://{address}"),
+            ),
+            _ => format!("http://localhost:{}", self.port),
         }
     }
 
-    /// The URL of every listener.
+    /// Every address that is listened on.
     pub fn urls(&self) -> Vec<String> {
         let addresses = self
-            .sockets
+            .listeners
             .iter()
-            .filter_map(|socket| socket.local_addr().ok());
+            .filter_map(|listener| listener.local_addr().ok());
         addresses
             .map(|address| format!("http://{address}"))
             .collect()
     }
 
-    /// The port, which the system has chosen if 0 was asked for.
-    pub fn port(&self) -> u16 {
-        self.port
+    /// Serves `router` until the daemon stops, one accepting task per address.
+    pub fn spawn(self, lifecycle: &Lifecycle, router: Router) {
+        let Self {
+            listeners,
+            gate,
+            peers,
+            connections,
+            ..
+        } = self;
+        let port = Port {
+            router,
+            gate,
+            peers,
+            connections,
+            lifecycle: lifecycle.clone(),
+        };
+        let port = Arc::new(port);
+        for listener in listeners {
+            let port = Arc::clone(&port);
+            lifecycle.spawn_critical("http listener", async move {
+                tokio::select! {
+                    () = port.lifecycle.stopping() => {}
+                    () = port.accept_all(&listener) => {}
+                }
+            });
+        }
     }
 }
 
@@ -136,27 +181,26 @@ fn loopback_addresses(host: &str) -> Result<Vec<IpAddr>, ServerError> {
     }
 }
 
-async fn bind_all(host: &str, addresses: &[IpAddr], port: u16) -> Result<Listeners, ServerError> {
-    let mut listeners = Listeners {
-        host: host.to_owned(),
-        sockets: Vec::new(),
-        port,
-    };
+async fn bind_all(
+    addresses: &[IpAddr],
+    mut port: u16,
+) -> Result<(Vec<TcpListener>, u16), ServerError> {
+    let mut listeners = Vec::new();
     for address in addresses {
-        match bind_one(*address, listeners.port).await {
-            Ok((socket, port)) => {
-                listeners.sockets.push(socket);
-                listeners.port = port;
+        match bind_one(*address, port).await {
+            Ok((listener, bound)) => {
+                listeners.push(listener);
+                port = bound;
             }
             // A machine without IPv6 has only the first address; a port that another program holds
             // there is an error, because clients may try ::1 first.
-            Err(ServerError::Listen { source, .. }) if !listeners.sockets.is_empty() => {
+            Err(ServerError::Listen { source, .. }) if !listeners.is_empty() => {
                 tracing::debug!(%address, error = %source, "not listening there");
             }
             Err(error) => return Err(error),
         }
     }
-    Ok(listeners)
+    Ok((listeners, port))
 }
 
 async fn bind_one(address: IpAddr, port: u16) -> Result<(TcpListener, u16), ServerError> {
@@ -181,8 +225,8 @@ async fn bind_one(address: IpAddr, port: u16) -> Result<(TcpListener, u16), Serv
         })
 }
 
-/// Serves `router` on the listeners until the daemon stops.
-pub struct Server {
+/// What the connections of the port share.
+struct Port {
     router: Router,
     gate: Gate,
     peers: PeerCheck,
@@ -190,40 +234,7 @@ pub struct Server {
     lifecycle: Lifecycle,
 }
 
-impl Server {
-    pub fn new(
-        router: Router,
-        gate: Gate,
-        peers: PeerCheck,
-        max_connections: usize,
-        lifecycle: Lifecycle,
-    ) -> Self {
-        let connections = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
-        Self {
-            router,
-            gate,
-            peers,
-            connections,
-            lifecycle,
-        }
-    }
-
-    /// Starts one accepting task per listener.
-    pub fn spawn(self, listeners: Listeners) {
-        let server = Arc::new(self);
-        for socket in listeners.sockets {
-            let this = Arc::clone(&server);
-            server
-                .lifecycle
-                .spawn_critical("http listener", async move {
-                    tokio::select! {
-                        () = this.lifecycle.stopping() => {}
-                        () = this.accept_all(&socket) => {}
-                    }
-                });
-        }
-    }
-
+impl Port {
     async fn accept_all(self: &Arc<Self>, socket: &TcpListener) {
         loop {
             let (stream, remote) = match socket.accept().await {
@@ -299,22 +310,27 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
-    use crate::http::OriginCheck;
+
+    fn config(host: &str, port: u16) -> Config {
+        Config {
+            proxy_host: host.to_owned(),
+            proxy_port: port,
+            ..Config::default()
+        }
+    }
 
     async fn start(max_connections: usize) -> (u16, Lifecycle) {
-        let listeners = Listeners::bind("localhost", 0).await.unwrap();
-        let port = listeners.port();
-        let lifecycle = Lifecycle::new();
-        let router = Router::new().route("/", get(|| async { "hello" }));
-        let gate = Gate::new(OriginCheck::new(port, &[], &[]));
-        let server = Server::new(
-            router,
-            gate,
-            PeerCheck::new(&[]),
+        let config = Config {
             max_connections,
-            lifecycle.clone(),
+            ..config("localhost", 0)
+        };
+        let server = HttpServer::bind(&config).await.unwrap();
+        let port = server.port();
+        let lifecycle = Lifecycle::new();
+        server.spawn(
+            &lifecycle,
+            Router::new().route("/", get(|| async { "hello" })),
         );
-        server.spawn(listeners);
         (port, lifecycle)
     }
 
@@ -381,7 +397,8 @@ mod tests {
     async fn a_port_in_use_is_named_with_the_way_out() {
         let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = holder.local_addr().unwrap().port();
-        let error = Listeners::bind("localhost", port).await.unwrap_err();
+        let refused = HttpServer::bind(&config("localhost", port)).await;
+        let error = refused.err().unwrap();
         assert!(error.to_string().contains(&port.to_string()), "{error}");
         assert!(error.hint().unwrap().contains("--port"));
         assert_eq!(error.kind(), ErrorKind::Conflict);
@@ -390,12 +407,16 @@ mod tests {
     #[tokio::test]
     async fn only_loopback_can_be_bound() {
         for host in ["0.0.0.0", "::", "192.0.2.1", "example.com", ""] {
-            let refused = Listeners::bind(host, 0).await;
+            let refused = HttpServer::bind(&config(host, 0)).await;
             assert!(
                 matches!(refused, Err(ServerError::NotLoopback(_))),
                 "{host}"
             );
         }
-        assert!(Listeners::bind("127.0.0.1", 0).await.is_ok());
+        let server = HttpServer::bind(&config("127.0.0.1", 0)).await.unwrap();
+        assert_eq!(
+            server.base_url(),
+            format!("http://127.0.0.1:{}", server.port())
+        );
     }
 }

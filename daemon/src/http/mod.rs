@@ -3,8 +3,8 @@
 mod gate;
 mod origin;
 pub mod peer;
-mod problem;
+pub mod problem;
 
 pub use gate::Gate;
 pub use origin::{ForeignOrigin, OriginCheck};
-pub use problem::{Problem, status_of};
+pub use problem::Problem;

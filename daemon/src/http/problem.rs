@@ -55,7 +55,7 @@ impl<E: Classify> From<&E> for Problem {
             _ => chain(error),
         };
         Self {
-            status: status_of(error.kind()),
+            status: http_status(error.kind()),
             detail,
             hint: error.hint(),
         }
@@ -80,7 +80,7 @@ impl IntoResponse for Problem {
 }
 
 /// The HTTP status of a failure on our own routes.
-pub fn status_of(kind: ErrorKind) -> StatusCode {
+pub fn http_status(kind: ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::InvalidInput => StatusCode::BAD_REQUEST,
         ErrorKind::NotFound => StatusCode::NOT_FOUND,

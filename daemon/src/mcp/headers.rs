@@ -92,6 +92,21 @@ fn expect(
     }
 }
 
+/// `text` as the value of `Mcp-Name` or `Mcp-Param-*`: as it is where that is unambiguous, else as
+/// `=?base64?…?=`.
+pub fn encode(text: &str) -> HeaderValue {
+    let blank_ends = text.starts_with([' ', '\t']) || text.ends_with([' ', '\t']);
+    let printable = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let plain = printable && !blank_ends && !text.starts_with("=?base64?");
+    let value = if plain {
+        HeaderValue::from_str(text)
+    } else {
+        HeaderValue::try_from(format!("=?base64?{}?=", STANDARD.encode(text)))
+    };
+    // Neither printable ASCII nor base64 can be refused.
+    value.unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
 /// None if the value is not text. What is not plain ASCII travels as `=?base64?…?=` of its UTF-8.
 fn matches_body(value: &HeaderValue, body: &str) -> Option<bool> {
     let text = value.to_str().ok()?.trim_matches([' ', '\t']);
@@ -158,6 +173,22 @@ mod tests {
             assert_eq!(expected.code(), codes::HEADER_MISMATCH);
             assert_eq!(check(CALL, &headers), Err(expected));
         }
+    }
+
+    #[test]
+    fn an_encoded_name_is_decoded_to_itself() {
+        for name in [
+            "plain",
+            "",
+            "two words",
+            " lead",
+            "größe",
+            "=?base64?eA==?=",
+            "a\nb",
+        ] {
+            assert_eq!(matches_body(&encode(name), name), Some(true), "{name:?}");
+        }
+        assert_eq!(encode("plain"), "plain");
     }
 
     #[test]

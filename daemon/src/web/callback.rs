@@ -10,7 +10,7 @@ use axum::response::{Html, IntoResponse, Response};
 use super::Web;
 use crate::credentials::{CallbackOutcome, login_command};
 use crate::error::{Classify, chain};
-use crate::http::status_of;
+use crate::http::problem::http_status;
 use crate::oauth::callback::Callback;
 
 /// The code is in this page's URL: no other place may learn it, and nothing may run here.
@@ -48,7 +48,7 @@ pub(super) async fn callback(State(web): State<Web>, RawQuery(query): RawQuery) 
             "",
         ),
         CallbackOutcome::Failed { server, error } => page(
-            status_of(error.kind()),
+            http_status(error.kind()),
             "Sign-in failed",
             &format!("{server}: {}.", chain(&error)),
             &error

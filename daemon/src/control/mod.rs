@@ -1,0 +1,80 @@
+//! The control API: one file per RPC group, each facing `ctl/src/commands`.
+//!
+//! Translates between messages and the services below; rules and storage live there. Nothing
+//! outside this module sees a message type.
+
+mod credentials;
+mod daemon;
+mod policy;
+mod server_view;
+mod servers;
+mod status;
+mod tools;
+
+use std::io;
+
+use futures_util::Stream;
+use mcpbridge_proto::transport::Connection;
+use mcpbridge_proto::v1::credentials_server::CredentialsServer;
+use mcpbridge_proto::v1::daemon_server::DaemonServer;
+use mcpbridge_proto::v1::policy_server::PolicyServer;
+use mcpbridge_proto::v1::servers_server::ServersServer;
+use mcpbridge_proto::v1::tools_server::ToolsServer;
+use mcpbridge_proto::{MAX_MESSAGE_BYTES, PeerIdentity};
+use tokio_util::sync::CancellationToken;
+use tonic::Request;
+use tonic::transport::Server;
+
+pub use daemon::Facts;
+
+use crate::credentials::Credentials;
+use crate::lifecycle::Lifecycle;
+use crate::pipeline::Pipeline;
+use crate::registry::Registry;
+use crate::types::{Caller, ServerName};
+
+/// What the handlers work on.
+#[derive(Clone)]
+pub struct Control {
+    pub registry: Registry,
+    pub credentials: Credentials,
+    pub pipeline: Pipeline,
+    pub lifecycle: Lifecycle,
+    pub facts: Facts,
+}
+
+impl Control {
+    /// Serves until `ended`. It outlives the rest of the daemon, so that `mcpbridgectl stop` gets
+    /// its answer.
+    pub async fn serve(
+        self,
+        incoming: impl Stream<Item = io::Result<Connection>> + Send + 'static,
+        ended: CancellationToken,
+    ) -> Result<(), tonic::transport::Error> {
+        Server::builder()
+            .add_service(DaemonServer::new(self.clone()))
+            .add_service(ServersServer::new(self.clone()))
+            .add_service(CredentialsServer::new(self.clone()))
+            .add_service(
+                ToolsServer::new(self.clone())
+                    .max_decoding_message_size(MAX_MESSAGE_BYTES)
+                    .max_encoding_message_size(MAX_MESSAGE_BYTES),
+            )
+            .add_service(PolicyServer::new(self))
+            .serve_with_incoming_shutdown(incoming, ended.cancelled_owned())
+            .await
+    }
+}
+
+fn caller<T>(request: &Request<T>) -> Caller {
+    let peer = request.extensions().get::<PeerIdentity>();
+    Caller::Control {
+        uid: peer.and_then(|p| p.uid),
+        pid: peer.and_then(|p| p.pid),
+    }
+}
+
+fn server_name(text: &str) -> Result<ServerName, tonic::Status> {
+    text.parse()
+        .map_err(|error| status::invalid("name", &error))
+}

@@ -1,0 +1,92 @@
+//! The rules that decide about tool calls.
+
+use mcpbridge_proto::v1::policy_server::Policy;
+use mcpbridge_proto::v1::{
+    ListPoliciesRequest, ListPoliciesResponse, PolicyRule, SetPolicyRequest, SetPolicyResponse,
+    TestPolicyRequest, TestPolicyResponse, UnsetPolicyRequest, UnsetPolicyResponse,
+};
+use tonic::{Request, Response, Status};
+
+use super::{Control, server_name, status};
+use crate::types::Effect;
+
+#[tonic::async_trait]
+impl Policy for Control {
+    async fn list_policies(
+        &self,
+        request: Request<ListPoliciesRequest>,
+    ) -> Result<Response<ListPoliciesResponse>, Status> {
+        let only = request.into_inner().server;
+        if !only.is_empty() {
+            self.registry.get(&only).map_err(status::of)?;
+        }
+        let mut rules = Vec::new();
+        for server in self.registry.snapshot().iter() {
+            if !only.is_empty() && server.name.as_str() != only {
+                continue;
+            }
+            let rule = |tool: &str, effect: Effect| PolicyRule {
+                server: server.name.to_string(),
+                tool: tool.to_owned(),
+                effect: effect.to_string(),
+            };
+            let policy = &server.config.policy;
+            rules.push(rule("", policy.default));
+            rules.extend(
+                policy
+                    .tools
+                    .iter()
+                    .map(|(glob, effect)| rule(glob, *effect)),
+            );
+        }
+        Ok(Response::new(ListPoliciesResponse { rules }))
+    }
+
+    async fn set_policy(
+        &self,
+        request: Request<SetPolicyRequest>,
+    ) -> Result<Response<SetPolicyResponse>, Status> {
+        let rule = request.into_inner().rule.unwrap_or_default();
+        let name = server_name(&rule.server)?;
+        let effect = rule
+            .effect
+            .parse()
+            .map_err(|error| status::invalid("effect", &error))?;
+        self.registry
+            .set_policy(&name, glob(&rule.tool), effect)
+            .await
+            .map_err(status::of)?;
+        Ok(Response::new(SetPolicyResponse {}))
+    }
+
+    async fn unset_policy(
+        &self,
+        request: Request<UnsetPolicyRequest>,
+    ) -> Result<Response<UnsetPolicyResponse>, Status> {
+        let request = request.into_inner();
+        let name = server_name(&request.server)?;
+        self.registry
+            .unset_policy(&name, glob(&request.tool))
+            .await
+            .map_err(status::of)?;
+        Ok(Response::new(UnsetPolicyResponse {}))
+    }
+
+    async fn test_policy(
+        &self,
+        request: Request<TestPolicyRequest>,
+    ) -> Result<Response<TestPolicyResponse>, Status> {
+        let request = request.into_inner();
+        let server = self.registry.get(&request.server).map_err(status::of)?;
+        let verdict = server.policy.evaluate(&request.tool);
+        Ok(Response::new(TestPolicyResponse {
+            effect: verdict.effect.to_string(),
+            explanation: verdict.to_string(),
+        }))
+    }
+}
+
+/// The schema writes the server's default as an empty tool.
+fn glob(tool: &str) -> Option<&str> {
+    (!tool.is_empty()).then_some(tool)
+}

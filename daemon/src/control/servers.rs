@@ -1,0 +1,260 @@
+//! Adding, showing and removing servers.
+
+use std::pin::Pin;
+
+use futures_util::Stream;
+use http::{HeaderName, HeaderValue};
+use mcpbridge_proto::v1::servers_server::Servers;
+use mcpbridge_proto::v1::{self, watch_servers_response::Change};
+use mcpbridge_proto::{Fault, Reason};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+use url::Url;
+
+use super::{Control, server_name, status};
+use crate::config::{AuthMode, OAuthConfig, PolicyConfig, ServerConfig};
+use crate::credentials::ServerSecrets;
+use crate::registry::Added;
+use crate::types::{Effect, Secret};
+
+/// Names a fixed header must not have: they belong to the connection or to the protocol.
+const RESERVED_HEADERS: [&str; 14] = [
+    "host",
+    "connection",
+    "content-length",
+    "content-type",
+    "transfer-encoding",
+    "upgrade",
+    "te",
+    "trailer",
+    "keep-alive",
+    "proxy-connection",
+    "accept",
+    "cookie",
+    "origin",
+    "mcp-session-id",
+];
+
+#[tonic::async_trait]
+impl Servers for Control {
+    async fn add_server(
+        &self,
+        request: Request<v1::AddServerRequest>,
+    ) -> Result<Response<v1::AddServerResponse>, Status> {
+        let request = request.into_inner();
+        let name = server_name(&request.name)?;
+        let (config, secrets) = parse(request)?;
+        let added = self
+            .registry
+            .add(&name, config.clone())
+            .await
+            .map_err(status::of)?;
+        if added == Added::New {
+            // The secrets follow the entry, not the reverse: an entry without secrets shows as
+            // logged out, while secrets without an entry would stay behind unseen.
+            let stored = self
+                .credentials
+                .store_secrets(&name, &config, secrets)
+                .await;
+            let adopted = match stored {
+                Ok(()) => self.credentials.adopt(&name, &config).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = adopted {
+                let _ = self.registry.remove(&name).await;
+                return Err(status::of(error));
+            }
+        }
+        let server = self.registry.get(name.as_str()).map_err(status::of)?;
+        Ok(Response::new(v1::AddServerResponse {
+            server: Some(self.view(&server)),
+            already_present: added == Added::AlreadyPresent,
+        }))
+    }
+
+    async fn list_servers(
+        &self,
+        _request: Request<v1::ListServersRequest>,
+    ) -> Result<Response<v1::ListServersResponse>, Status> {
+        let snapshot = self.registry.snapshot();
+        let servers = snapshot.iter().map(|server| self.view(server)).collect();
+        Ok(Response::new(v1::ListServersResponse { servers }))
+    }
+
+    async fn get_server(
+        &self,
+        request: Request<v1::GetServerRequest>,
+    ) -> Result<Response<v1::GetServerResponse>, Status> {
+        let server = self
+            .registry
+            .get(&request.into_inner().name)
+            .map_err(status::of)?;
+        Ok(Response::new(v1::GetServerResponse {
+            server: Some(self.view(&server)),
+        }))
+    }
+
+    async fn remove_server(
+        &self,
+        request: Request<v1::RemoveServerRequest>,
+    ) -> Result<Response<v1::RemoveServerResponse>, Status> {
+        let server = self
+            .registry
+            .get(&request.into_inner().name)
+            .map_err(status::of)?;
+        // Secrets first: when that fails, the entry is still there to try again with.
+        let warnings = self
+            .credentials
+            .forget(&server.name)
+            .await
+            .map_err(status::of)?;
+        self.registry
+            .remove(&server.name)
+            .await
+            .map_err(status::of)?;
+        Ok(Response::new(v1::RemoveServerResponse { warnings }))
+    }
+
+    type WatchServersStream =
+        Pin<Box<dyn Stream<Item = Result<v1::WatchServersResponse, Status>> + Send>>;
+
+    async fn watch_servers(
+        &self,
+        _request: Request<v1::WatchServersRequest>,
+    ) -> Result<Response<Self::WatchServersStream>, Status> {
+        let (sender, receiver) = mpsc::channel(16);
+        self.lifecycle
+            .spawn("watch-servers", self.clone().feed_watcher(sender));
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+}
+
+impl Control {
+    /// Sends all servers, then differences, until the watcher or the daemon goes.
+    async fn feed_watcher(self, to: mpsc::Sender<Result<v1::WatchServersResponse, Status>>) {
+        let mut registry = self.registry.subscribe();
+        let mut credentials = self.credentials.changes();
+        let mut sent: Vec<v1::Server> = Vec::new();
+        let mut synced = false;
+        loop {
+            // Marks both as seen before reading, so that a change in between is not lost.
+            credentials.borrow_and_update();
+            let snapshot = registry.borrow_and_update().clone();
+            let now: Vec<v1::Server> = snapshot.iter().map(|server| self.view(server)).collect();
+            let mut changes: Vec<Change> = Vec::new();
+            changes.extend(
+                sent.iter()
+                    .filter(|old| now.iter().all(|new| new.name != old.name))
+                    .map(|old| Change::Removed(old.name.clone())),
+            );
+            changes.extend(
+                now.iter()
+                    .filter(|new| !sent.contains(new))
+                    .cloned()
+                    .map(Change::Upserted),
+            );
+            if !synced {
+                changes.push(Change::Synced(v1::Synced {}));
+                synced = true;
+            }
+            sent = now;
+            for change in changes {
+                let message = v1::WatchServersResponse {
+                    change: Some(change),
+                };
+                if to.send(Ok(message)).await.is_err() {
+                    return;
+                }
+            }
+            tokio::select! {
+                () = self.lifecycle.stopping() => return,
+                () = to.closed() => return,
+                changed = registry.changed() => if changed.is_err() { return },
+                changed = credentials.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+}
+
+fn parse(request: v1::AddServerRequest) -> Result<(ServerConfig, ServerSecrets), Status> {
+    let auth = match v1::AuthMode::try_from(request.auth) {
+        Ok(v1::AuthMode::Static) => AuthMode::Static,
+        Ok(v1::AuthMode::None) => AuthMode::None,
+        _ => AuthMode::Oauth,
+    };
+    let default = match request.policy.as_str() {
+        "" => Effect::default(),
+        text => text
+            .parse()
+            .map_err(|error| status::invalid("policy", &error))?,
+    };
+    let oauth = request.oauth.unwrap_or_default();
+    let mut headers = Vec::with_capacity(request.headers.len());
+    for header in request.headers {
+        headers.push(parse_header(header)?);
+    }
+    if (auth == AuthMode::Static) == headers.is_empty() {
+        return Err(refuse(
+            "headers: fixed headers and the auth mode do not go together",
+        ));
+    }
+    let secrets = ServerSecrets {
+        headers,
+        client_secret: text(oauth.client_secret).map(Secret::new),
+    };
+    if secrets.client_secret.is_some() && oauth.client_id.is_empty() {
+        return Err(refuse(
+            "client_secret: it needs the --client-id it belongs to",
+        ));
+    }
+    let config = ServerConfig {
+        url: Url::parse(&request.url).map_err(|error| status::invalid("url", &error))?,
+        auth,
+        oauth: OAuthConfig {
+            issuer: text(oauth.issuer),
+            client_id: text(oauth.client_id),
+            client_metadata_url: text(oauth.client_metadata_url),
+            scopes: oauth.scopes,
+            resource: match text(oauth.resource) {
+                Some(resource) => resource.into(),
+                None => OAuthConfig::default().resource,
+            },
+            redirect_uri: text(oauth.redirect_uri),
+            ..OAuthConfig::default()
+        },
+        policy: PolicyConfig {
+            default,
+            ..PolicyConfig::default()
+        },
+        allow_private_network: request.allow_private_network,
+    };
+    Ok((config, secrets))
+}
+
+fn parse_header(header: v1::Header) -> Result<(HeaderName, Secret), Status> {
+    let name = HeaderName::try_from(header.name.as_str())
+        .map_err(|error| status::invalid("header name", &error))?;
+    if RESERVED_HEADERS.contains(&name.as_str()) {
+        return Err(refuse(&format!(
+            "header {name}: it is set by the proxy itself"
+        )));
+    }
+    // The error of a bad value does not repeat it.
+    HeaderValue::from_str(&header.value)
+        .map_err(|error| status::invalid(&format!("value of header {name}"), &error))?;
+    Ok((name, Secret::new(header.value)))
+}
+
+fn text(field: String) -> Option<String> {
+    (!field.is_empty()).then_some(field)
+}
+
+fn refuse(message: &str) -> Status {
+    Fault {
+        reason: Reason::InvalidInput,
+        message: message.to_owned(),
+        hint: None,
+    }
+    .into_status()
+}

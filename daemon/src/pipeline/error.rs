@@ -1,0 +1,171 @@
+//! Why a call did not reach its server, or its answer not the client.
+
+use std::borrow::Cow;
+
+use crate::credentials::CredentialError;
+use crate::error::{Classify, ErrorKind};
+use crate::mcp::{EnvelopeError, HeaderMismatch};
+use crate::types::{Effect, ServerName};
+use crate::upstream::UpstreamError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    #[error("no server is configured under this name")]
+    UnknownServer,
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    #[error(transparent)]
+    Headers(#[from] HeaderMismatch),
+    #[error("{0}")]
+    Media(&'static str),
+    #[error("{}", refusal(.server, .tool, *.effect, .rule.as_deref()))]
+    Refused {
+        server: ServerName,
+        tool: String,
+        effect: Effect,
+        rule: Option<String>,
+    },
+    #[error("the bridge answers {0} calls already, as many as max_streams in config.json allows")]
+    Busy(usize),
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    #[error("{0} refuses the credential it was given")]
+    Unauthorized(ServerName),
+    #[error("{0} wants a credential, and was added with --no-auth")]
+    WantsCredential(ServerName),
+    #[error("{server} wants more permission than the sign-in gave: {}", .scopes.join(" "))]
+    InsufficientScope {
+        server: ServerName,
+        scopes: Vec<String>,
+    },
+    #[error("{0} refuses this request (HTTP status 403)")]
+    Forbidden(ServerName),
+    /// The era probe failed in a way that says nothing about the era.
+    #[error("{0} does not offer server/discover")]
+    NoDiscovery(ServerName),
+    #[error("{server} redirects to another address (HTTP status {status}), which is not followed")]
+    Redirected { server: ServerName, status: u16 },
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+}
+
+fn refusal(server: &ServerName, tool: &str, effect: Effect, rule: Option<&str>) -> String {
+    let tool: String = tool.chars().take(128).collect();
+    let source = match rule {
+        Some(rule) => format!("the rule {rule:?}"),
+        None => "the default".to_owned(),
+    };
+    match effect {
+        Effect::Deny => {
+            format!("the tool {tool:?} of {server} is denied by {source} of its policy")
+        }
+        Effect::Ask | Effect::Allow => {
+            format!("the tool {tool:?} of {server} needs approval, by {source} of its policy")
+        }
+    }
+}
+
+impl Classify for CallError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::UnknownServer => ErrorKind::NotFound,
+            Self::Envelope(_) | Self::Headers(_) | Self::Media(_) => ErrorKind::InvalidInput,
+            Self::Refused { .. } | Self::Forbidden(_) => ErrorKind::Denied,
+            Self::Busy(_) => ErrorKind::Unavailable,
+            Self::Credential(error) => error.kind(),
+            Self::Unauthorized(_) | Self::WantsCredential(_) | Self::InsufficientScope { .. } => {
+                ErrorKind::NeedsLogin
+            }
+            Self::NoDiscovery(_) | Self::Redirected { .. } => ErrorKind::UpstreamFault,
+            Self::Upstream(error) => error.kind(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownServer => Some(
+                "`mcpbridgectl list` shows the configured servers; `mcpbridgectl add NAME URL` adds \
+                 one"
+                .to_owned(),
+            ),
+            Self::Refused { server, tool, .. } => Some(format!(
+                "to permit it, the user can run `mcpbridgectl policy set {server} {} allow`",
+                shell_word(tool)
+            )),
+            Self::Credential(error) => error.hint(),
+            Self::WantsCredential(server) => Some(format!(
+                "remove it and add it again: `mcpbridgectl remove {server}`, then `mcpbridgectl add` \
+                 without --no-auth"
+            )),
+            Self::Unauthorized(server) => Some(format!("run `mcpbridgectl login {server}`")),
+            Self::InsufficientScope { server, scopes } => {
+                let scopes: String =
+                    scopes.iter().map(|scope| format!(" --scope {}", shell_word(scope))).collect();
+                Some(format!("run `mcpbridgectl login {server}{scopes}`"))
+            }
+            Self::Forbidden(_) => {
+                Some("the signed-in account may lack the right to do this".to_owned())
+            }
+            Self::Redirected { server, .. } => Some(format!(
+                "remove {server} and add it with the address it redirects to"
+            )),
+            Self::Upstream(error) => error.hint(),
+            Self::Envelope(_) | Self::Headers(_) | Self::Media(_) | Self::Busy(_)
+            | Self::NoDiscovery(_) => None,
+        }
+    }
+}
+
+/// `text` as one word of a command line. Tool names and scopes are chosen by others, and what a hint
+/// shows gets pasted into a shell.
+fn shell_word(text: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+,=".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return Cow::Borrowed(text);
+    }
+    let shown: String = text.chars().filter(|c| !c.is_control()).take(128).collect();
+    Cow::Owned(format!("'{}'", shown.replace('\'', r"'\''")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_command_that_permits_the_tool() {
+        let error = CallError::Refused {
+            server: "stripe".parse().unwrap(),
+            tool: "create_refund".to_owned(),
+            effect: Effect::Ask,
+            rule: None,
+        };
+        assert_eq!(
+            error.to_string(),
+            "the tool \"create_refund\" of stripe needs approval, by the default of its policy"
+        );
+        let hint = error.hint().unwrap();
+        assert!(
+            hint.contains("`mcpbridgectl policy set stripe create_refund allow`"),
+            "{hint}"
+        );
+    }
+
+    #[test]
+    fn names_chosen_by_others_cannot_add_to_a_command() {
+        assert_eq!(shell_word("repo:read"), "repo:read");
+        assert_eq!(shell_word("$(rm -rf ~)"), "'$(rm -rf ~)'");
+        assert_eq!(shell_word("a'; reboot #"), r"'a'\''; reboot #'");
+        assert_eq!(shell_word("a\n\u{1b}[2Jb"), "'a[2Jb'");
+    }
+
+    #[test]
+    fn missing_scopes_are_asked_for_by_command() {
+        let server = "gh".parse().unwrap();
+        let scopes = vec!["repo".to_owned(), "read:org".to_owned()];
+        let error = CallError::InsufficientScope { server, scopes };
+        assert_eq!(
+            error.hint().unwrap(),
+            "run `mcpbridgectl login gh --scope repo --scope read:org`"
+        );
+    }
+}

@@ -1,0 +1,201 @@
+//! How the proxy says no: the only place here that chooses status codes and JSON-RPC shapes.
+//!
+//! Never 401 or 403: clients would start OAuth against us. What a person or a model can act on is
+//! answered with HTTP 200 in the protocol itself, a tool call with a result that the model can read.
+//! Ids come back as they came.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, StatusCode};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::error::{Classify, ErrorKind, chain};
+use crate::http::Problem;
+use crate::mcp::{Envelope, Message, codes};
+use crate::pipeline::CallError;
+
+/// Why the body of a request could not be read.
+#[derive(Debug)]
+pub(super) enum BodyError {
+    TooLarge(u64),
+    BrokenOff,
+}
+
+/// How an error is told, before anyone has looked at what was asked.
+enum Manner {
+    /// In the protocol, to every request in the body, with HTTP 200.
+    Spoken(i32),
+    /// As a failed HTTP exchange.
+    Failed(StatusCode, i32),
+}
+
+fn manner(error: &CallError) -> Manner {
+    use Manner::{Failed, Spoken};
+    match error {
+        CallError::UnknownServer => Failed(StatusCode::NOT_FOUND, codes::REFUSED),
+        CallError::Envelope(error) => Failed(StatusCode::BAD_REQUEST, error.code()),
+        CallError::Headers(error) => Failed(StatusCode::BAD_REQUEST, error.code()),
+        CallError::Media(_) => Failed(StatusCode::UNSUPPORTED_MEDIA_TYPE, codes::INVALID_REQUEST),
+        CallError::NoDiscovery(_) => Failed(StatusCode::NOT_FOUND, codes::METHOD_NOT_FOUND),
+        CallError::Busy(_) => Failed(StatusCode::SERVICE_UNAVAILABLE, codes::REFUSED),
+        CallError::Redirected { .. } => Failed(StatusCode::BAD_GATEWAY, codes::UPSTREAM_FAULT),
+        CallError::Upstream(error) => match error.kind() {
+            ErrorKind::InvalidInput => Failed(StatusCode::BAD_REQUEST, codes::REFUSED),
+            ErrorKind::TimedOut => Failed(StatusCode::GATEWAY_TIMEOUT, codes::UPSTREAM_FAULT),
+            _ => Failed(StatusCode::BAD_GATEWAY, codes::UPSTREAM_FAULT),
+        },
+        CallError::Refused { .. } | CallError::Forbidden(_) => Spoken(codes::DENIED),
+        CallError::Unauthorized(_)
+        | CallError::WantsCredential(_)
+        | CallError::InsufficientScope { .. } => Spoken(codes::LOGIN_NEEDED),
+        CallError::Credential(error) => match error.kind() {
+            ErrorKind::NeedsLogin => Spoken(codes::LOGIN_NEEDED),
+            _ => Spoken(codes::REFUSED),
+        },
+    }
+}
+
+/// The answer to a request that `error` kept from its server. `body` is read again for its ids.
+pub(super) fn refusal(error: &CallError, method: &Method, body: &[u8]) -> Response {
+    let text = match error.hint() {
+        Some(hint) => format!("{}; {hint}", chain(error)),
+        None => chain(error),
+    };
+    // Whether the client may send arrays was judged before; here they are just several ids.
+    let envelope = Envelope::parse(body, true).ok();
+    let asked = envelope
+        .as_ref()
+        .map(Envelope::messages)
+        .unwrap_or_default();
+    let is_batch = envelope.as_ref().is_some_and(Envelope::is_batch);
+    let nobody_waits = asked.iter().all(|message| message.id().is_none());
+    match manner(error) {
+        Manner::Failed(status, code) if nobody_waits => {
+            respond(status, vec![failure(None, code, &text)], false)
+        }
+        Manner::Failed(status, code) => {
+            let ids = asked.iter().filter_map(Message::id);
+            let answers = ids.map(|id| failure(Some(id), code, &text)).collect();
+            respond(status, answers, is_batch)
+        }
+        // A message that is not accepted gets a 4xx (2026-07-28, streamable HTTP); a stream or
+        // session that cannot be had now, a 503.
+        Manner::Spoken(code) if nobody_waits => {
+            let status = match *method {
+                Method::POST => StatusCode::BAD_REQUEST,
+                _ => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            respond(status, vec![failure(None, code, &text)], false)
+        }
+        Manner::Spoken(code) => {
+            let spoken = |message| told(message, code, &text);
+            respond(
+                StatusCode::OK,
+                asked.iter().filter_map(spoken).collect(),
+                is_batch,
+            )
+        }
+    }
+}
+
+pub(super) fn unreadable(error: &BodyError) -> Response {
+    let (status, text) = match error {
+        BodyError::TooLarge(limit) => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the body is larger than {limit} bytes, max_request_bytes in config.json"),
+        ),
+        BodyError::BrokenOff => (StatusCode::BAD_REQUEST, "the body broke off".to_owned()),
+    };
+    respond(
+        status,
+        vec![failure(None, codes::INVALID_REQUEST, &text)],
+        false,
+    )
+}
+
+/// Nothing here speaks OAuth.
+pub(super) fn no_metadata() -> Response {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "the bridge signs in by itself; clients need no OAuth",
+    )
+    .into_response()
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    jsonrpc: &'static str,
+    id: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<ToolResult<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Failure<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ToolResult<'a> {
+    content: [Text<'a>; 1],
+    is_error: bool,
+    /// Part of every result since 2026-07-28.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result_type: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Text<'a> {
+    r#type: &'static str,
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    code: i32,
+    message: &'a str,
+}
+
+/// A tool call gets a result, because clients keep errors from the model.
+fn told<'a>(message: &Message<'a>, code: i32, text: &'a str) -> Option<Answer<'a>> {
+    let id = message.id()?;
+    if !message.is_tool_call() {
+        return Some(failure(Some(id), code, text));
+    }
+    let result = ToolResult {
+        content: [Text {
+            r#type: "text",
+            text,
+        }],
+        is_error: true,
+        result_type: message.claimed_version.is_some().then_some("complete"),
+    };
+    Some(Answer {
+        jsonrpc: "2.0",
+        id: Some(id),
+        result: Some(result),
+        error: None,
+    })
+}
+
+fn failure<'a>(id: Option<&'a RawValue>, code: i32, message: &'a str) -> Answer<'a> {
+    Answer {
+        jsonrpc: "2.0",
+        id,
+        result: None,
+        error: Some(Failure { code, message }),
+    }
+}
+
+fn respond(status: StatusCode, answers: Vec<Answer<'_>>, is_batch: bool) -> Response {
+    let json = match answers.as_slice() {
+        [only] if !is_batch => serde_json::to_vec(only),
+        all => serde_json::to_vec(all),
+    };
+    let mut response = Response::new(Body::from(json.unwrap_or_default()));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
