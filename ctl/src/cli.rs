@@ -10,8 +10,8 @@ use crate::commands::{add, call, completions, init, login, logs, policy, remove,
 #[derive(Parser)]
 #[command(name = "mcpbridgectl", version, max_term_width = 100)]
 #[command(after_help = "\
-Exit codes: 0 done, 1 fault, 2 usage, 3 daemon unreachable, 4 not found, 5 conflict,
-6 login needed, 7 denied, 8 timed out, 9 unavailable")]
+Exit codes: 0 done, 1 fault, 2 usage, 3 daemon unreachable, 4 not found,
+5 conflict, 6 login needed, 7 denied, 8 timed out, 9 unavailable")]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -89,7 +89,7 @@ pub struct ServerName {
 /// What happens to a tool call.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum Effect {
-    /// It waits for approval
+    /// It is refused, and the refusal names the command that allows it
     Ask,
     /// It runs
     Allow,
@@ -134,7 +134,7 @@ mod tests {
     fn every_command_can_be_read_with_the_global_options() {
         for command in [
             "init --key-store key-file --passphrase-fd 3",
-            "start --host h --port 1 --foreground",
+            "start --host h --port 1 --log-level debug --foreground",
             "stop",
             "restart --port 1",
             "status",

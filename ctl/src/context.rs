@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use mcpbridge_proto::v1::Server;
 use mcpbridge_proto::{Client, ConnectError, Endpoint, default_config_dir};
 
 use crate::cli::Global;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::output::{Format, Printer, Talk};
+
+const NAME: &str = "mcpbridgectl";
 
 pub struct Context {
     pub printer: Printer,
@@ -75,14 +78,41 @@ impl Context {
 
     /// A command line for the person to run, with the options that lead to the same daemon.
     pub fn command(&self, arguments: &str) -> String {
-        let mut line = "mcpbridgectl".to_owned();
+        format!("{} {arguments}", self.program())
+    }
+
+    /// `text` of the daemon, with every command in it leading to that daemon. The daemon cannot
+    /// know how it was found, and writes plain `mcpbridgectl`; commands of our own have their options.
+    pub fn addressed(&self, text: &str) -> String {
+        let program = self.program();
+        let mut parts = text.split("mcpbridgectl ");
+        let mut addressed = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let has_options = part.starts_with("--");
+            addressed.push_str(if has_options { NAME } else { &program });
+            addressed.push(' ');
+            addressed.push_str(part);
+        }
+        addressed
+    }
+
+    /// A server of the daemon, as a person is shown it.
+    pub fn server(&self, server: Server) -> Server {
+        Server {
+            remedy: self.addressed(&server.remedy),
+            ..server
+        }
+    }
+
+    fn program(&self) -> String {
+        let mut line = NAME.to_owned();
         if !self.is_default_dir {
             line.push_str(&format!(" --config-dir {}", quoted(&self.config_dir)));
         }
         if let Some(socket) = &self.socket {
             line.push_str(&format!(" --socket {}", quoted(socket)));
         }
-        format!("{line} {arguments}")
+        line
     }
 
     fn greet(&self, client: &Client) {
@@ -136,20 +166,48 @@ fn quoted(path: &Path) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn suggested_commands_lead_to_the_same_daemon() {
+    fn context(config_dir: Option<&str>) -> Context {
         let global = Global {
-            config_dir: Some(PathBuf::from("/srv/my bridge")),
+            config_dir: config_dir.map(PathBuf::from),
             socket: None,
             json: false,
             quiet: false,
             verbose: false,
         };
-        let context = Context::new(&global, global.printer()).unwrap();
+        Context::new(&global, global.printer()).unwrap()
+    }
+
+    #[test]
+    fn suggested_commands_lead_to_the_same_daemon() {
         assert_eq!(
-            context.command("start"),
+            context(Some("/srv/my bridge")).command("start"),
             "mcpbridgectl --config-dir '/srv/my bridge' start"
         );
+    }
+
+    #[test]
+    fn commands_the_daemon_suggests_lead_to_the_same_daemon_once() {
+        let context = context(Some("/srv/b"));
+        let hint = "`mcpbridgectl remove s`, then `mcpbridgectl add`; mcpbridged and \
+                    `mcpbridgectl --config-dir /srv/b start` stay";
+        let addressed = "`mcpbridgectl --config-dir /srv/b remove s`, then \
+                         `mcpbridgectl --config-dir /srv/b add`; \
+                         mcpbridged and `mcpbridgectl --config-dir /srv/b start` stay";
+        assert_eq!(context.addressed(hint), addressed);
+        let server = Server {
+            remedy: "mcpbridgectl login s".to_owned(),
+            ..Server::default()
+        };
+        assert_eq!(
+            context.server(server).remedy,
+            "mcpbridgectl --config-dir /srv/b login s"
+        );
+    }
+
+    #[test]
+    fn the_default_daemon_needs_no_options() {
+        let text = "run `mcpbridgectl login s`";
+        assert_eq!(context(None).addressed(text), text);
     }
 
     #[test]

@@ -63,6 +63,17 @@ impl Failure {
         self
     }
 
+    /// Passes every text through `rewrite`, before it is shown.
+    pub fn rewritten(mut self, rewrite: impl Fn(&str) -> String) -> Self {
+        if let Self::Report(report) = &mut self {
+            report.message = rewrite(&report.message);
+            for text in report.causes.iter_mut().chain(&mut report.hints) {
+                *text = rewrite(text);
+            }
+        }
+        self
+    }
+
     pub fn exit(&self) -> Exit {
         match self {
             Self::BrokenPipe => Exit::Done,

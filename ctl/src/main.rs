@@ -61,5 +61,8 @@ fn run(cli: Cli) -> Result<Exit, (Printer, Failure)> {
         .build()
         .map_err(|e| (cli.global.printer(), Failure::local("cannot start", &e)))?;
     let result = runtime.block_on(commands::run(&context, cli.command));
-    result.map_err(|failure| (context.printer, failure))
+    result.map_err(|failure| {
+        let failure = failure.rewritten(|text| context.addressed(text));
+        (context.printer, failure)
+    })
 }

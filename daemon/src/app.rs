@@ -105,9 +105,13 @@ pub fn init(cli: &Cli, key_store: Option<&str>) -> Result<ExitCode, StartError> 
         .map(str::parse::<KeySource>)
         .transpose()
         .map_err(|e| fail(AppError::from(e)))?;
-    let created = config::write_default(&dir).map_err(fail)?;
+    // What is there must be sound before anything is added to it.
     config::load(&dir).map_err(fail)?;
+    let had_vault = dir.tokens_file().exists();
+    // The vault first: without a place for its key nothing is made, and `init` can be run again.
     let vault = Vault::create(&dir, &key_options(cli, choice)?).map_err(fail)?;
+    let wrote_config = config::write_default(&dir).map_err(fail)?;
+    let created = wrote_config || !had_vault;
     let made = serde_json::json!({
         "config_dir": dir.path(),
         "config_file": dir.config_file(),
@@ -171,13 +175,11 @@ fn prepare(dir: &ConfigDir) -> Result<File, StartError> {
         })
     };
     dir.ensure().map_err(unusable)?;
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(dir.lock_file())
-        .map_err(unusable)?;
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(dir.lock_file()).map_err(unusable)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -398,5 +400,43 @@ async fn termination() -> &'static str {
     match tokio::signal::ctrl_c().await {
         Ok(()) => "Ctrl-C",
         Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn init_without_a_place_for_the_key_makes_nothing_and_can_be_repeated() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = ConfigDir::new(home.path().join("bridge"));
+        let cli = Cli::parse_from([
+            "mcpbridged".as_ref(),
+            "--config-dir".as_ref(),
+            dir.path().as_os_str(),
+        ]);
+        dir.ensure().unwrap();
+        crate::paths::write_atomic(&dir.key_file(), b"not a key").unwrap();
+        assert!(init(&cli, Some("key-file")).is_err());
+        assert!(!dir.config_file().exists());
+        assert!(!dir.tokens_file().exists());
+        std::fs::remove_file(dir.key_file()).unwrap();
+        init(&cli, Some("key-file")).unwrap_or_else(|error| unreachable!("{error}"));
+        assert!(dir.config_file().exists());
+        assert!(dir.tokens_file().exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_lock_file_is_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let home = tempfile::tempdir().unwrap();
+        let dir = ConfigDir::new(home.path());
+        let lock = prepare(&dir).unwrap_or_else(|error| unreachable!("{error}"));
+        let mode = lock.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 }

@@ -26,10 +26,11 @@ Examples:
       --client-id Iv1.abc --client-secret-stdin < secret.txt
 
   With a fixed token, all of whose calls may run:
-    mcpbridgectl add ci https://mcp.example.com --bearer-stdin --policy allow < token.txt
+    mcpbridgectl add ci https://mcp.example.com --bearer-stdin \\
+      --policy allow < token.txt
 
-The command returns when the server is usable. When the sign-in fails, the server stays
-configured, and `mcpbridgectl login NAME` tries again.")]
+The command returns when the server is usable. When the sign-in fails, the server
+stays configured, and `mcpbridgectl login NAME` tries again.")]
 pub struct AddArgs {
     /// Name for the server, used in http://localhost:PORT/mcp/NAME
     name: String,
@@ -70,7 +71,7 @@ struct OAuthArgs {
     /// Resource indicator to send: auto, none or a URI [default: auto]
     #[arg(long, value_name = "URI")]
     resource: Option<String>,
-    /// Authorization server, when the MCP server does not name it
+    /// Authorization server, when the MCP server names none or another one
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
 }
@@ -104,7 +105,7 @@ pub async fn run(context: &Context, args: AddArgs) -> Result<(), Failure> {
     let request = request(args)?;
     let client = context.connect().await?;
     let reply = client.servers().add_server(request).await?.into_inner();
-    let server = reply.server.unwrap_or_default();
+    let server = context.server(reply.server.unwrap_or_default());
     if reply.already_present {
         context
             .printer
@@ -136,8 +137,9 @@ fn explain(context: &Context, name: &str, failure: Failure) -> Failure {
     match failure.exit() {
         Exit::Done | Exit::Interrupted | Exit::Unreachable => failure,
         _ => failure.hint(format!(
-            "{name} stays configured; to sign in again, run `{}`",
-            context.command(&format!("login {name}"))
+            "{name} stays configured: `{}` tries again; to add it with other options, first run `{}`",
+            context.command(&format!("login {name}")),
+            context.command(&format!("remove {name}"))
         )),
     }
 }

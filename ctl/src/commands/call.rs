@@ -16,7 +16,7 @@ Examples:
   mcpbridgectl call hello hello_world '{\"name\": \"Ada\"}'
   mcpbridgectl call hello hello_world - < arguments.json
 
-Exits with 1 when the tool reports an error, and with 7 when policy refuses the call.")]
+Exits with 1 when the tool reports an error, with 7 when policy refuses the call.")]
 pub struct CallArgs {
     /// Name of the server
     server: String,

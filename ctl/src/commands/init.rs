@@ -49,10 +49,7 @@ pub async fn run(context: &Context, args: InitArgs) -> Result<(), Failure> {
     if no_key_store && args.key_store.is_none() {
         let failure = daemon::failure(output.status, &String::from_utf8_lossy(&output.stderr));
         if !accepts_key_file(context, &failure)? {
-            return Err(failure.hint(format!(
-                "to keep the key in a file protected only by its permissions, run `{}`",
-                context.command("init --key-store key-file")
-            )));
+            return Err(failure);
         }
         output = daemon_init(context, &args, Some(KeyStore::KeyFile)).await?;
     }

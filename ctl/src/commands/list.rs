@@ -1,6 +1,6 @@
 //! `list`: one line per server.
 
-use mcpbridge_proto::v1::{CredentialState, ListServersRequest, Server};
+use mcpbridge_proto::v1::{CredentialState, Server};
 
 use crate::commands::status;
 use crate::context::Context;
@@ -11,12 +11,7 @@ use crate::view::{self, ServerView};
 
 pub async fn run(context: &Context) -> Result<(), Failure> {
     let client = context.connect().await?;
-    let servers = client
-        .servers()
-        .list_servers(ListServersRequest {})
-        .await?
-        .into_inner()
-        .servers;
+    let servers = status::servers(context, &client).await?;
     if context.printer.is_json() {
         let views: Vec<_> = servers.iter().map(ServerView::from).collect();
         return context.printer.json(&views);

@@ -142,7 +142,8 @@ impl Follower<'_> {
             Some(Event::Progress(progress)) => self.say(&progress.message)?,
             Some(Event::AuthorizationRequired(required)) => self.ask_for_consent(&required)?,
             Some(Event::Completed(completed)) => {
-                return Ok(Some(completed.server.unwrap_or_default()));
+                let server = completed.server.unwrap_or_default();
+                return Ok(Some(self.context.server(server)));
             }
             // An event of a newer daemon.
             None => {}

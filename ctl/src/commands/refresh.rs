@@ -13,7 +13,7 @@ pub async fn run(context: &Context, name: String) -> Result<(), Failure> {
         .credentials()
         .refresh(RefreshRequest { name })
         .await?;
-    let server = reply.into_inner().server.unwrap_or_default();
+    let server = context.server(reply.into_inner().server.unwrap_or_default());
     let said = match time::for_people(server.expires_at) {
         Some(expiry) => format!("refreshed {}; expires {expiry}", server.name),
         None => format!("refreshed {}", server.name),

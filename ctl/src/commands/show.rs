@@ -13,7 +13,7 @@ pub async fn run(context: &Context, name: String) -> Result<(), Failure> {
         .servers()
         .get_server(GetServerRequest { name })
         .await?;
-    let server = reply.into_inner().server.unwrap_or_default();
+    let server = context.server(reply.into_inner().server.unwrap_or_default());
     if context.printer.is_json() {
         return context.printer.json(&ServerView::from(&server));
     }

@@ -25,6 +25,7 @@ const RIVAL_GRACE: Duration = Duration::from_secs(2);
 const DRAIN_WITHIN: Duration = Duration::from_millis(500);
 /// More than any start-up error needs; the rest is in the log.
 const STDERR_KEPT: usize = 64 * 1024;
+const LOG_LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 #[derive(Args)]
 pub struct StartArgs {
@@ -38,12 +39,15 @@ pub struct StartArgs {
 /// Options that are handed on to the daemon.
 #[derive(Args)]
 pub struct DaemonArgs {
-    /// Address to listen on, in place of `proxy_host` of config.json
+    /// localhost, 127.0.0.1 or ::1, in place of proxy_host of config.json
     #[arg(long)]
     host: Option<String>,
-    /// Port to listen on, in place of `proxy_port` of config.json
+    /// Port to listen on, in place of proxy_port of config.json; 0 takes a free one
     #[arg(long)]
     port: Option<u16>,
+    /// How much the daemon logs; debug includes bodies, with secrets redacted
+    #[arg(long, value_name = "LEVEL", value_parser = LOG_LEVELS)]
+    log_level: Option<String>,
     /// Read the vault's passphrase from this open file descriptor
     #[arg(long, value_name = "N")]
     passphrase_fd: Option<u32>,
@@ -104,6 +108,7 @@ impl DaemonArgs {
         };
         option("--host", self.host.clone());
         option("--port", self.port.map(|port| port.to_string()));
+        option("--log-level", self.log_level.clone());
         option("--passphrase-fd", self.passphrase_fd.map(|n| n.to_string()));
         arguments
     }
@@ -185,7 +190,7 @@ async fn read_some(stderr: &mut Option<ChildStderr>, said: &mut Vec<u8>) {
 }
 
 async fn report(context: &Context, client: &Client, already_running: bool) -> Result<(), Failure> {
-    let (status, servers) = status::fetch(client).await?;
+    let (status, servers) = status::fetch(context, client).await?;
     let said = if already_running {
         format!(
             "the daemon is already running (pid {}) on {}",
@@ -222,5 +227,24 @@ fn foreground(context: &Context, args: &DaemonArgs) -> Result<(), Failure> {
             true => Ok(()),
             false => Err(daemon::failure(status, "")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_given_and_nothing_else_is_handed_to_the_daemon() {
+        let mut args = DaemonArgs {
+            host: None,
+            port: Some(0),
+            log_level: Some("debug".to_owned()),
+            passphrase_fd: None,
+        };
+        assert_eq!(args.arguments(), ["--port", "0", "--log-level", "debug"]);
+        args.port = None;
+        args.log_level = None;
+        assert!(args.arguments().is_empty());
     }
 }

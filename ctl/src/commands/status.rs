@@ -10,26 +10,29 @@ use crate::view::{self, StatusView};
 
 pub async fn run(context: &Context) -> Result<(), Failure> {
     let client = context.connect().await?;
-    let (status, servers) = fetch(&client).await?;
+    let (status, servers) = fetch(context, &client).await?;
     if context.printer.is_json() {
         return context.printer.json(&StatusView::new(&status, &servers));
     }
     context.printer.data(&describe(&status, &servers))
 }
 
-pub async fn fetch(client: &Client) -> Result<(GetStatusResponse, Vec<Server>), Failure> {
+pub async fn fetch(
+    context: &Context,
+    client: &Client,
+) -> Result<(GetStatusResponse, Vec<Server>), Failure> {
     let status = client
         .daemon()
         .get_status(GetStatusRequest {})
         .await?
         .into_inner();
-    let servers = client
-        .servers()
-        .list_servers(ListServersRequest {})
-        .await?
-        .into_inner()
-        .servers;
-    Ok((status, servers))
+    Ok((status, servers(context, client).await?))
+}
+
+pub async fn servers(context: &Context, client: &Client) -> Result<Vec<Server>, Failure> {
+    let reply = client.servers().list_servers(ListServersRequest {}).await?;
+    let servers = reply.into_inner().servers.into_iter();
+    Ok(servers.map(|server| context.server(server)).collect())
 }
 
 fn describe(status: &GetStatusResponse, servers: &[Server]) -> String {
