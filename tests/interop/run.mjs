@@ -4,6 +4,7 @@ import { assert, check, finish } from './lib/checks.mjs';
 import { until } from './lib/process.mjs';
 import { clients, everything, fastmcpOAuth, modern, typescriptOAuthExample } from './lib/third_party.mjs';
 import { difference, normalise } from './lib/transcript.mjs';
+import { recordSession } from './lib/wire.mjs';
 import * as plans from './plans.mjs';
 
 const bridge = await Bridge.start();
@@ -44,9 +45,15 @@ await check('logout revokes the fastmcp token; the next call names the command t
 });
 await python.stop();
 
+const everythingServer = await everything();
 await sameThroughBridge({
-    name: 'server-everything', alias: 'everything', server: await everything(), plan: plans.everything, version: '2025-11-25',
+    name: 'server-everything', alias: 'everything', server: everythingServer, plan: plans.everything, version: '2025-11-25',
     with: ['TypeScript SDK 1.x', 'TypeScript SDK 2.x, auto', 'Python SDK, auto'],
+});
+await check('a session with server-everything has the same bytes directly and through the bridge', async () => {
+    const direct = await recordSession(everythingServer.url);
+    assert.ok(direct.some((answer) => answer.body.includes('notifications/progress')));
+    assert.deepEqual(await recordSession(bridge.url('everything')), direct);
 });
 const modernServer = await modern();
 await sameThroughBridge({
