@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { Bridge } from '../interop/lib/bridge.mjs';
 import { assert, check, finish } from '../interop/lib/checks.mjs';
 import { run } from '../interop/lib/process.mjs';
-import { everything, modern, node } from '../interop/lib/third_party.mjs';
+import { everything, modern, node, streaming } from '../interop/lib/third_party.mjs';
 
 const suite = resolve(import.meta.dirname, '../node_modules/@modelcontextprotocol/conformance/dist/index.js');
 
@@ -15,6 +15,7 @@ const ours = new Set(['dns-rebinding-protection']);
 
 const bridge = await Bridge.start();
 await alike('server-everything', 'everything', await everything(), '2025-11-25');
+await alike('a server that streams', 'streaming', await streaming(), '2025-11-25');
 const server = await modern();
 await alike('a 2026-07-28 server', 'modern', server, '2026-07-28');
 await alike('a 2026-07-28 server, in the old era', 'dual', server, '2025-11-25');

@@ -35,10 +35,14 @@ export async function everything() {
 }
 
 /** A server on npm @modelcontextprotocol/server 2.x: protocol 2026-07-28. */
-export async function modern() {
+export const modern = () => ownProgram('the 2026-07-28 server', 'modern.mjs');
+
+/** A session server on npm @modelcontextprotocol/sdk 1.x with the suite's streaming tools. */
+export const streaming = () => ownProgram('the streaming server', 'streaming.mjs');
+
+async function ownProgram(name, file) {
     const port = await freePort();
-    const server = await startServer('the 2026-07-28 server', node, [join(tests, 'interop/servers/modern.mjs'), String(port)],
-        { ports: [port] });
+    const server = await startServer(name, node, [join(tests, 'interop/servers', file), String(port)], { ports: [port] });
     return { ...server, url: `http://localhost:${port}/mcp` };
 }
 
