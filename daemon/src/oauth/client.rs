@@ -41,9 +41,10 @@ impl AuthMethod {
     }
 
     /// The method to register with: a native client keeps no secret from its user, so `none` is
-    /// preferred. None when the server supports nothing that we speak.
+    /// preferred, and `client_secret_post` comes next: servers on the Python SDK look for the client
+    /// id in the body even when they offer Basic. None when the server supports nothing we speak.
     pub fn to_register(supported: &[Self]) -> Option<Self> {
-        [Self::None, Self::Basic, Self::Post]
+        [Self::None, Self::Post, Self::Basic]
             .into_iter()
             .find(|method| supported.contains(method))
     }
@@ -140,7 +141,7 @@ mod tests {
     #[test]
     fn the_method_follows_what_the_server_supports() {
         assert_eq!(AuthMethod::to_register(&[Post, Basic, None]), Some(None));
-        assert_eq!(AuthMethod::to_register(&[Post, Basic]), Some(Basic));
+        assert_eq!(AuthMethod::to_register(&[Post, Basic]), Some(Post));
         assert_eq!(AuthMethod::to_register(&[Post]), Some(Post));
         assert_eq!(AuthMethod::to_register(&[]), Option::None);
         assert_eq!(AuthMethod::for_secret(&[Post, Basic], true), Basic);
