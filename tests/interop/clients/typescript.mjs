@@ -40,6 +40,9 @@ const notifications = [];
 client.fallbackNotificationHandler = async (notification) => void notifications.push(notification);
 await client.connect(transport);
 
+// Log messages are asked for with each request since 2026-07-28; before, a session has them unasked.
+const modern = client.getProtocolEra?.() === 'modern';
+const logLevel = modern ? { _meta: { 'io.modelcontextprotocol/logLevel': 'debug' } } : {};
 const transcript = { server: client.getServerVersion(), capabilities: client.getServerCapabilities(),
                      instructions: client.getInstructions(), steps: [] };
 for (const step of plan.steps) {
@@ -48,7 +51,7 @@ for (const step of plan.steps) {
     try {
         if (step.call) {
             const options = step.progress ? { onprogress: (p) => progress.push(p) } : {};
-            entry.result = await call({ name: step.call, arguments: step.args ?? {} }, options);
+            entry.result = await call({ name: step.call, arguments: step.args ?? {}, ...logLevel }, options);
         } else if (step.listen) {
             entry.result = await listen(step.listen);
         } else {
