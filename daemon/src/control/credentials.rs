@@ -34,8 +34,10 @@ impl Credentials for Control {
         } = request.into_inner();
         let name = server_name(&name)?;
         if !scopes.is_empty() {
+            // In addition to what was granted so far: without it the new token could do less than the old.
+            let granted = self.credentials.status(&name).scopes;
             self.registry
-                .add_scopes(&name, &scopes)
+                .add_scopes(&name, &[granted, scopes.clone()].concat())
                 .await
                 .map_err(status::of)?;
         }

@@ -16,7 +16,10 @@ use crate::oauth::discovery::{
 };
 
 /// Any MCP server answers this, or says that it wants a token first.
-const PROBE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"mcp-oauth-bridge","version":"1"}}}"#;
+const HANDSHAKE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"mcp-oauth-bridge","version":"1"}}}"#;
+
+/// Servers that shake hands with anybody ask for a token here, and say for which scope.
+const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}"#;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DiscoverError {
@@ -85,8 +88,8 @@ pub(super) async fn discover(
     config: &ServerConfig,
 ) -> Result<Found, DiscoverError> {
     let look = Look { net, policy };
-    let probe = look.probe(&config.url).await?;
-    let challenge = bearer_challenge(&probe.headers);
+    let probe = look.probe(&config.url, HANDSHAKE).await?;
+    let mut challenge = bearer_challenge(&probe.headers);
     let resource = look.resource(&config.url, challenge.as_ref()).await?;
     let refused = matches!(
         probe.status,
@@ -103,6 +106,10 @@ pub(super) async fn discover(
             code if code.is_server_error() => Err(DiscoverError::Trouble { url, status }),
             _ => Err(DiscoverError::NotMcp { url, status }),
         };
+    }
+    if !refused {
+        let list = look.probe(&config.url, LIST).await?;
+        challenge = bearer_challenge(&list.headers);
     }
     let named = resource
         .as_ref()
@@ -136,7 +143,7 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    async fn probe(&self, url: &Url) -> Result<net::Response, DiscoverError> {
+    async fn probe(&self, url: &Url, message: &str) -> Result<net::Response, DiscoverError> {
         let accept = HeaderValue::from_static("application/json, text/event-stream");
         let request = http::Request::builder()
             .method(Method::POST)
@@ -146,7 +153,7 @@ impl Look<'_> {
                 header::CONTENT_TYPE,
                 HeaderValue::from_static("application/json"),
             )
-            .body(PROBE.as_bytes().to_vec())
+            .body(message.as_bytes().to_vec())
             .map_err(|_| DiscoverError::NotMcp {
                 url: display_url(url),
                 status: 0,
