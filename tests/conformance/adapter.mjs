@@ -13,7 +13,7 @@ const context = JSON.parse(process.env.MCP_CONFORMANCE_CONTEXT ?? '{}');
 const bridge = await Bridge.start();
 try {
     await add();
-    await drive(bridge.url('conformance'));
+    await drive(bridge.url('conformance')).catch(takeAdvice);
 } catch (error) {
     console.error(`${scenario}: ${error.message}\n--- daemon log\n${bridge.logs().slice(-4000)}`);
     process.exitCode = 1;
@@ -35,4 +35,13 @@ function registration() {
     // The document's URL is used by the daemon only where the authorization server accepts such documents.
     if (!context.client_id) return ['--client-metadata-url', 'https://conformance-test.local/client-metadata.json'];
     return ['--client-id', context.client_id, ...(context.client_secret ? ['--client-secret-stdin'] : [])];
+}
+
+/** What a person does when the client shows "run `mcpbridgectl login …`": runs that once and tries again. */
+async function takeAdvice(error) {
+    const advice = /`mcpbridgectl (login [^`]+)`/.exec(error.message);
+    if (!advice) throw error;
+    const result = await bridge.withBrowser([...advice[1].split(' '), '--no-browser']);
+    if (result.code !== 0) throw new Error(`${advice[0]} ended with ${result.code}\n${result.stdout}${result.stderr}`);
+    await drive(bridge.url('conformance'));
 }

@@ -15,7 +15,10 @@ export async function drive(url) {
     await client.connect(new StreamableHTTPClientTransport(new URL(url)));
     const { tools } = await client.listTools();
     const calls = context.toolCalls ?? tools.map(({ name, inputSchema }) => ({ name, arguments: sample(inputSchema, tools) }));
-    for (const call of calls) console.log(JSON.stringify(await client.callTool(call)));
+    for (const call of calls) {
+        const result = await client.callTool(call);
+        if (result.isError) throw new Error(result.content.map((part) => part.text).join('\n'));
+    }
     // Leaving at once would hide what a client does after its last answer, such as re-opening a stream.
     await new Promise((resolve) => setTimeout(resolve, 100));
     await client.close();
