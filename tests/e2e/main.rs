@@ -1,1 +1,20 @@
-//! End-to-end tests: the real binaries against the fakes.
+//! End-to-end: the real binaries against the fakes. Each test is one story and ends with the leak search.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests: a failed expectation is a panic, and the product's handles are out of reach"
+)]
+
+mod add;
+mod cli;
+mod hostile;
+mod kill;
+mod lifecycle;
+mod login;
+mod proxy;
+mod refresh;
+mod relay;
+mod security;
+mod vault;

@@ -117,6 +117,26 @@ impl Home {
     }
 }
 
+impl Drop for Home {
+    /// A daemon that `mcpbridgectl start` left running outlives a failed test; it names itself in the
+    /// lock file.
+    fn drop(&mut self) {
+        let lock = self.config_dir().join("daemon.lock");
+        let pid = fs::read_to_string(lock).unwrap_or_default();
+        let command = fs::read(format!("/proc/{}/cmdline", pid.trim())).unwrap_or_default();
+        let ours = String::from_utf8_lossy(&command).contains(self.path().to_str().unwrap());
+        if let Some(pid) = pid
+            .trim()
+            .parse()
+            .ok()
+            .and_then(Pid::from_raw)
+            .filter(|_| ours)
+        {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
 #[derive(Debug)]
 pub struct TestDaemon {
     home: Arc<Home>,
@@ -179,7 +199,7 @@ impl TestDaemon {
     /// Starts the process without waiting, for tests of a start that fails.
     pub fn spawn(&mut self) {
         let sink = |name: &str| -> File {
-            let path = self.home.path().join(name);
+            let path = self.home.output_dir().join(name);
             OpenOptions::new()
                 .create(true)
                 .append(true)
@@ -244,6 +264,11 @@ impl TestDaemon {
 
     pub fn home(&self) -> &Arc<Home> {
         &self.home
+    }
+
+    /// Where the next start listens; 0 picks a free port.
+    pub fn use_port(&mut self, port: u16) {
+        self.port = port;
     }
 
     pub fn port(&self) -> u16 {

@@ -19,6 +19,7 @@ pub mod client;
 pub mod ctl;
 pub mod daemon;
 pub mod journal;
+pub mod keyring;
 pub mod leaks;
 pub mod mcp;
 pub mod scenario;

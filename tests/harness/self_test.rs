@@ -337,3 +337,10 @@ async fn a_modern_request_must_repeat_its_method_in_the_headers() {
     assert_eq!(mcp.executions("echo"), 1);
     assert_eq!(mcp.journal().count(mcp::Endpoint::Mcp), 2);
 }
+
+#[tokio::test]
+async fn a_keyring_starts_empty() {
+    let home = crate::daemon::Home::create();
+    let keyring = crate::keyring::Keyring::start(&home).await;
+    assert_eq!(keyring.key().await, None);
+}
