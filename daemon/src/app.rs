@@ -312,6 +312,7 @@ impl App {
             pipeline,
             lifecycle: lifecycle.clone(),
             facts,
+            changing: Arc::default(),
         };
         Ok(Self {
             lifecycle,

@@ -12,6 +12,7 @@ mod status;
 mod tools;
 
 use std::io;
+use std::sync::Arc;
 
 use futures_util::Stream;
 use mcpbridge_proto::transport::Connection;
@@ -21,6 +22,7 @@ use mcpbridge_proto::v1::policy_server::PolicyServer;
 use mcpbridge_proto::v1::servers_server::ServersServer;
 use mcpbridge_proto::v1::tools_server::ToolsServer;
 use mcpbridge_proto::{MAX_MESSAGE_BYTES, PeerIdentity};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tonic::Request;
 use tonic::transport::Server;
@@ -41,6 +43,8 @@ pub struct Control {
     pub pipeline: Pipeline,
     pub lifecycle: Lifecycle,
     pub facts: Facts,
+    /// Held while a server is added or removed.
+    pub changing: Arc<Mutex<()>>,
 }
 
 impl Control {

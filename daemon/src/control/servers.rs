@@ -1,6 +1,7 @@
 //! Adding, showing and removing servers.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use futures_util::Stream;
 use http::{HeaderName, HeaderValue};
@@ -16,7 +17,7 @@ use super::{Control, server_name, status};
 use crate::config::{AuthMode, OAuthConfig, PolicyConfig, ServerConfig};
 use crate::credentials::ServerSecrets;
 use crate::registry::Added;
-use crate::types::{Effect, Secret};
+use crate::types::{Effect, Secret, ServerName};
 
 /// Names a fixed header must not have: they belong to the connection or to the protocol.
 const RESERVED_HEADERS: [&str; 14] = [
@@ -45,27 +46,10 @@ impl Servers for Control {
         let request = request.into_inner();
         let name = server_name(&request.name)?;
         let (config, secrets) = parse(request)?;
+        let target = name.clone();
         let added = self
-            .registry
-            .add(&name, config.clone())
-            .await
-            .map_err(status::of)?;
-        if added == Added::New {
-            // The secrets follow the entry, not the reverse: an entry without secrets shows as
-            // logged out, while secrets without an entry would stay behind unseen.
-            let stored = self
-                .credentials
-                .store_secrets(&name, &config, secrets)
-                .await;
-            let adopted = match stored {
-                Ok(()) => self.credentials.adopt(&name, &config).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = adopted {
-                let _ = self.registry.remove(&name).await;
-                return Err(status::of(error));
-            }
-        }
+            .finish(move |this| async move { this.add(&target, config, secrets).await })
+            .await?;
         let server = self.registry.get(name.as_str()).map_err(status::of)?;
         Ok(Response::new(v1::AddServerResponse {
             server: Some(self.view(&server)),
@@ -103,16 +87,10 @@ impl Servers for Control {
             .registry
             .get(&request.into_inner().name)
             .map_err(status::of)?;
-        // Secrets first: when that fails, the entry is still there to try again with.
+        let name = server.name.clone();
         let warnings = self
-            .credentials
-            .forget(&server.name)
-            .await
-            .map_err(status::of)?;
-        self.registry
-            .remove(&server.name)
-            .await
-            .map_err(status::of)?;
+            .finish(move |this| async move { this.remove(&name).await })
+            .await?;
         Ok(Response::new(v1::RemoveServerResponse { warnings }))
     }
 
@@ -131,6 +109,61 @@ impl Servers for Control {
 }
 
 impl Control {
+    /// Runs a change of the server list to its end, whether or not the caller waits for it, and one
+    /// at a time: a server's entry and its credential come and go together.
+    async fn finish<T, F>(
+        &self,
+        change: impl FnOnce(Self) -> F + Send + 'static,
+    ) -> Result<T, Status>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Status>> + Send,
+    {
+        let this = self.clone();
+        let changing = self.lifecycle.spawn("change-servers", async move {
+            let lock = Arc::clone(&this.changing);
+            let _changing = lock.lock().await;
+            change(this).await
+        });
+        changing
+            .await
+            .map_err(|_| Status::internal("the change was interrupted"))?
+    }
+
+    async fn add(
+        &self,
+        name: &ServerName,
+        config: ServerConfig,
+        secrets: ServerSecrets,
+    ) -> Result<Added, Status> {
+        let added = self
+            .registry
+            .add(name, config.clone())
+            .await
+            .map_err(status::of)?;
+        if added == Added::New {
+            // The secrets follow the entry, not the reverse: an entry without secrets shows as
+            // logged out, while secrets without an entry would stay behind unseen.
+            let stored = self.credentials.store_secrets(name, &config, secrets).await;
+            let adopted = match stored {
+                Ok(()) => self.credentials.adopt(name, &config).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = adopted {
+                let _ = self.registry.remove(name).await;
+                return Err(status::of(error));
+            }
+        }
+        Ok(added)
+    }
+
+    /// Secrets first: when that fails, the entry is still there to try again with.
+    async fn remove(&self, name: &ServerName) -> Result<Vec<String>, Status> {
+        let warnings = self.credentials.forget(name).await.map_err(status::of)?;
+        self.registry.remove(name).await.map_err(status::of)?;
+        Ok(warnings)
+    }
+
     /// Sends all servers, then differences, until the watcher or the daemon goes.
     async fn feed_watcher(self, to: mpsc::Sender<Result<v1::WatchServersResponse, Status>>) {
         let mut registry = self.registry.subscribe();
