@@ -175,10 +175,7 @@ async fn invalid_grant_ends_the_login_and_says_what_to_do() {
         scenario.ctl.run(&["refresh", "hello"]).await.expect_code(6);
         let shown = scenario.await_state("hello", "needs_login").await;
         assert!(
-            shown["remedy"]
-                .as_str()
-                .unwrap()
-                .contains("mcpbridgectl login hello"),
+            shown["remedy"].as_str().unwrap().contains("login hello"),
             "{shown}"
         );
         scenario.authz.expire_access_tokens();
