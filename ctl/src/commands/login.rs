@@ -189,12 +189,17 @@ impl Follower<'_> {
 
     fn no_browser_opened(&mut self) -> Result<(), Failure> {
         self.progress.clear();
-        self.opening = None;
+        // What was to be opened has been shown, unless only warnings are.
+        let shown = self.opening.take().is_some() && self.context.printer.talks();
+        let (which, url) = if shown {
+            ("the URL above", String::new())
+        } else {
+            ("this URL", format!(": {}", self.url))
+        };
         self.accept_pasted();
         self.warn(&format!(
-            "no browser could be opened; open this URL, and when the browser cannot reach this machine, \
-             paste here the URL it ends on: {}",
-            self.url
+            "no browser could be opened; open {which}, and when the browser cannot reach this machine, \
+             paste here the URL it ends on{url}"
         ))
     }
 

@@ -57,9 +57,14 @@ impl Printer {
         self.format == Format::Json
     }
 
+    /// Whether [`Self::note`] says anything.
+    pub fn talks(&self) -> bool {
+        self.talk > Talk::Quiet && !self.is_json()
+    }
+
     /// Whether a person can see what changes on stderr.
     pub fn shows_progress(&self) -> bool {
-        self.err_is_terminal && self.talk > Talk::Quiet && !self.is_json()
+        self.err_is_terminal && self.talks()
     }
 
     /// Data for people: text that ends its own lines. Safe for a terminal, unchanged for a pipe.
@@ -107,7 +112,7 @@ impl Printer {
 
     /// Talk; silent under `--quiet` and `--json`.
     pub fn note(&self, message: &str) {
-        if self.talk > Talk::Quiet && !self.is_json() {
+        if self.talks() {
             self.say(&text::line(message));
         }
     }
