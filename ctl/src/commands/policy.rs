@@ -140,9 +140,8 @@ async fn test(context: &Context, server: String, tool: String) -> Result<(), Fai
             explanation: &reply.explanation,
         });
     }
-    context
-        .printer
-        .line(&format!("{}: {}", reply.effect, reply.explanation))
+    // It names the effect itself.
+    context.printer.line(&reply.explanation)
 }
 
 fn subject(server: &str, tool: &str) -> String {

@@ -202,9 +202,12 @@ pub(super) fn reply(message: &Value, modern: bool) -> Option<Value> {
             })
         }
         "server/discover" if modern => json!({
-            "supportedVersions": [MODERN], "capabilities": capabilities, "ttlMs": 0,
+            "supportedVersions": [MODERN], "capabilities": capabilities, "ttlMs": 0, "cacheScope": "private",
         }),
         "ping" if !modern => json!({}),
+        "tools/list" if modern => {
+            json!({ "tools": tools::list(), "ttlMs": 0, "cacheScope": "private" })
+        }
         "tools/list" => json!({ "tools": tools::list() }),
         "tools/call" => {
             let name = params["name"].as_str().unwrap_or_default();
