@@ -86,7 +86,12 @@ impl Printer {
     pub fn table<const N: usize>(&self, table: &Table<N>) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
         // Cells are safe already, and the colours between them must not be taken out.
-        out.write_all(table.render(self.width(), self.color_out).as_bytes())?;
+        let width = if self.out_is_terminal {
+            width(&out)
+        } else {
+            DEFAULT_WIDTH
+        };
+        out.write_all(table.render(width, self.color_out).as_bytes())?;
         out.flush()?;
         Ok(())
     }
@@ -113,14 +118,14 @@ impl Printer {
     /// Talk; silent under `--quiet` and `--json`.
     pub fn note(&self, message: &str) {
         if self.talks() {
-            self.say(&text::line(message));
+            self.say(&self.fitted(message));
         }
     }
 
     /// Details under `--verbose`.
     pub fn detail(&self, message: &str) {
         if self.talk == Talk::Verbose {
-            self.say(&text::line(message));
+            self.say(&self.fitted(message));
         }
     }
 
@@ -134,7 +139,7 @@ impl Printer {
     pub fn failure(&self, report: &Report) {
         self.labelled("error", Style::Bad, &report.message);
         for cause in &report.causes {
-            self.say(&format!("  caused by: {}", text::line(cause)));
+            self.say(&self.fitted(&format!("  caused by: {cause}")));
         }
         for hint in &report.hints {
             self.labelled("hint", Style::Hint, hint);
@@ -165,23 +170,40 @@ impl Printer {
     }
 
     fn labelled(&self, label: &str, style: Style, message: &str) {
-        let label = paint(&format!("{label}:"), style, self.color_err);
-        self.say(&format!("{label} {}", text::line(message)));
+        let label = format!("{label}:");
+        let told = self.fitted(&format!("{label} {message}"));
+        let message = told.strip_prefix(&label).unwrap_or(&told);
+        self.say(&format!(
+            "{}{message}",
+            paint(&label, style, self.color_err)
+        ));
+    }
+
+    /// Talk that is safe for a terminal, and broken to its width there.
+    fn fitted(&self, message: &str) -> String {
+        let message = text::line(message);
+        if self.err_is_terminal {
+            text::wrap(&message, width(&io::stderr()))
+        } else {
+            message
+        }
     }
 
     fn say(&self, line: &str) {
         // Nobody is left to tell when stderr is closed.
         let _ = writeln!(io::stderr().lock(), "{line}");
     }
+}
 
-    fn width(&self) -> usize {
-        #[cfg(unix)]
-        if self.out_is_terminal
-            && let Ok(size) = rustix::termios::tcgetwinsize(io::stdout())
-            && size.ws_col > 0
-        {
-            return size.ws_col.into();
-        }
-        DEFAULT_WIDTH
+#[cfg(unix)]
+fn width(terminal: &impl std::os::fd::AsFd) -> usize {
+    match rustix::termios::tcgetwinsize(terminal) {
+        Ok(size) if size.ws_col > 0 => size.ws_col.into(),
+        _ => DEFAULT_WIDTH,
     }
+}
+
+#[cfg(windows)]
+fn width<T>(_terminal: &T) -> usize {
+    DEFAULT_WIDTH
 }
