@@ -1,8 +1,10 @@
 //! The HTTP port: listeners on the loopback addresses, and connections from accept to close.
 //!
-//! Every request passes the [`Gate`] before any route sees it, and carries its [`Caller`] as an
-//! extension from there on.
+//! A connection belongs to one [`Caller`], found out before it is served; a foreign one is told so and
+//! closed, outside the limit for our own. Every request then passes the [`OriginCheck`] before any
+//! route sees it, and carries its caller as an extension from there on.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -22,12 +24,15 @@ use tower_service::Service;
 use crate::config::Config;
 use crate::error::{Classify, ErrorKind};
 use crate::http::peer::{ForeignPeer, PeerCheck};
-use crate::http::{Gate, OriginCheck};
+use crate::http::{OriginCheck, Problem};
 use crate::lifecycle::Lifecycle;
 use crate::types::Caller;
 
 /// Time a client has to send a request head, and an idle connection to be kept.
 const HEAD_LIMIT: Duration = Duration::from_secs(75);
+/// Connections of other users that are being told that they are refused, and how long each may last.
+const MAX_REFUSALS: usize = 16;
+const REFUSAL_LIMIT: Duration = Duration::from_secs(2);
 /// How long accepting pauses when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// With port 0 the two address families must agree on a port that the system chose for one.
@@ -81,7 +86,7 @@ impl Classify for ServerError {
 pub struct HttpServer {
     listeners: Vec<TcpListener>,
     port: u16,
-    gate: Gate,
+    origins: OriginCheck,
     peers: PeerCheck,
     connections: Arc<Semaphore>,
 }
@@ -109,7 +114,7 @@ impl HttpServer {
         Ok(Self {
             listeners,
             port,
-            gate: Gate::new(origins),
+            origins,
             peers: PeerCheck::new(&config.allowed_uids),
             connections: Arc::new(Semaphore::new(limit)),
         })
@@ -145,16 +150,17 @@ impl HttpServer {
     pub fn spawn(self, lifecycle: &Lifecycle, router: Router) {
         let Self {
             listeners,
-            gate,
+            origins,
             peers,
             connections,
             ..
         } = self;
         let port = Port {
             router,
-            gate,
+            origins,
             peers,
             connections,
+            refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
             lifecycle: lifecycle.clone(),
         };
         let port = Arc::new(port);
@@ -228,9 +234,10 @@ async fn bind_one(address: IpAddr, port: u16) -> Result<(TcpListener, u16), Serv
 /// What the connections of the port share.
 struct Port {
     router: Router,
-    gate: Gate,
+    origins: OriginCheck,
     peers: PeerCheck,
     connections: Arc<Semaphore>,
+    refusals: Arc<Semaphore>,
     lifecycle: Lifecycle,
 }
 
@@ -245,11 +252,22 @@ impl Port {
                     continue;
                 }
             };
+            let Ok(local) = stream.local_addr() else {
+                continue;
+            };
+            let _ = stream.set_nodelay(true);
+            let caller = match self.peers.identify(local, remote) {
+                Ok(caller) => caller,
+                Err(foreign) => {
+                    self.turn_away(stream, remote, foreign);
+                    continue;
+                }
+            };
             // At the limit this one waits, and those after it in the kernel's queue.
             let Ok(permit) = Arc::clone(&self.connections).acquire_owned().await else {
                 return;
             };
-            let connection = Arc::clone(self).serve(stream, remote, permit);
+            let connection = Arc::clone(self).serve(stream, remote, caller, permit);
             self.lifecycle.spawn("http connection", connection);
         }
     }
@@ -258,17 +276,10 @@ impl Port {
         self: Arc<Self>,
         stream: TcpStream,
         remote: SocketAddr,
+        caller: Caller,
         _permit: OwnedSemaphorePermit,
     ) {
-        let Ok(local) = stream.local_addr() else {
-            return;
-        };
-        let _ = stream.set_nodelay(true);
-        let peer = self.peers.identify(local, remote);
-        if let Err(error) = &peer {
-            tracing::warn!(%remote, %error, "requests on this connection will be refused");
-        }
-        let service = service_fn(|request| self.answer(&peer, request));
+        let service = service_fn(|request| self.answer(&caller, request));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_LIMIT)
@@ -291,16 +302,33 @@ impl Port {
 
     async fn answer(
         &self,
-        peer: &Result<Caller, ForeignPeer>,
+        caller: &Caller,
         mut request: Request<Incoming>,
-    ) -> Result<Response, std::convert::Infallible> {
-        match self.gate.admit(peer, request.uri(), request.headers()) {
-            Ok(caller) => {
-                request.extensions_mut().insert(caller.clone());
-                self.router.clone().call(request).await
-            }
-            Err(problem) => Ok(problem.into_response()),
+    ) -> Result<Response, Infallible> {
+        if let Err(foreign) = self.origins.check(request.uri(), request.headers()) {
+            return Ok(Problem::from(&foreign).into_response());
         }
+        request.extensions_mut().insert(caller.clone());
+        self.router.clone().call(request).await
+    }
+
+    /// Says once why `foreign` is not served, and closes. Beyond a few at a time it only closes: what
+    /// another user does must not cost us more than that.
+    fn turn_away(&self, stream: TcpStream, remote: SocketAddr, foreign: ForeignPeer) {
+        let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() else {
+            return;
+        };
+        tracing::warn!(%remote, error = %foreign, "a connection is refused");
+        self.lifecycle.spawn("refused connection", async move {
+            let service = service_fn(|_| async {
+                Ok::<_, Infallible>(Problem::from(&foreign).into_response())
+            });
+            let connection = http1::Builder::new()
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(stream), service);
+            let _ = tokio::time::timeout(REFUSAL_LIMIT, connection).await;
+            drop(permit);
+        });
     }
 }
 
@@ -376,6 +404,29 @@ mod tests {
         assert!(early.is_err(), "not served while the limit is reached");
         drop(idle);
         assert!(waiting.await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn a_foreign_connection_is_answered_closed_and_takes_no_place() {
+        let config = Config {
+            max_connections: 1,
+            ..config("127.0.0.1", 0)
+        };
+        let mut server = HttpServer::bind(&config).await.unwrap();
+        server.peers = PeerCheck::of(&[u32::MAX - 1]);
+        let port = server.port();
+        server.spawn(&Lifecycle::new(), Router::new());
+        let mut idle = Vec::new();
+        for _ in 0..3 {
+            idle.push(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+        }
+        let host = format!("GET / HTTP/1.1\r\nhost: localhost:{port}\r\n\r\n");
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        stream.write_all(host.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+        assert!(answer.contains("allowed_uids"), "{answer}");
     }
 
     #[tokio::test]

@@ -1,10 +1,9 @@
 //! What every route of the HTTP port shares: who may use it, and how it says no.
 
-mod gate;
+pub mod limits;
 mod origin;
 pub mod peer;
 pub mod problem;
 
-pub use gate::Gate;
-pub use origin::{ForeignOrigin, OriginCheck};
+pub use origin::{ForeignOrigin, OriginCheck, is_from_another_site};
 pub use problem::Problem;

@@ -32,7 +32,11 @@ pub enum ForeignOrigin {
 
 impl Classify for ForeignOrigin {
     fn kind(&self) -> ErrorKind {
-        ErrorKind::Denied
+        match self {
+            // RFC 9112 §3.2: a missing or repeated Host is a bad request.
+            Self::NoHost => ErrorKind::InvalidInput,
+            Self::Host(_) | Self::Origin(_) => ErrorKind::Denied,
+        }
     }
 
     fn hint(&self) -> Option<String> {
@@ -125,6 +129,15 @@ fn without_port(host: &str) -> &str {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     }
+}
+
+/// Whether a browser says that a page of another site made this request without naming itself: an
+/// image, a link, a frame. No such request needs an answer, but one would be given, with our token
+/// sent on its behalf. Another port of this machine is another site here, which Fetch Metadata calls
+/// `same-site`. A request that names its `Origin` was judged by that.
+pub fn is_from_another_site(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    !matches!(site, None | Some(b"none" | b"same-origin")) && !headers.contains_key(ORIGIN)
 }
 
 fn shown(text: &str) -> String {
@@ -222,6 +235,22 @@ mod tests {
                 .check(&Uri::from_static("http://localhost:3000/"), &headers)
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn a_page_of_another_site_is_recognised_when_it_does_not_name_itself() {
+        let from = |site: &'static str, origin: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert("sec-fetch-site", HeaderValue::from_static(site));
+            if let Some(origin) = origin {
+                headers.insert(ORIGIN, HeaderValue::from_static(origin));
+            }
+            is_from_another_site(&headers)
+        };
+        assert!(from("cross-site", None) && from("same-site", None) && from("?", None));
+        assert!(!from("same-origin", None) && !from("none", None));
+        assert!(!from("cross-site", Some("https://app.test")));
+        assert!(!is_from_another_site(&HeaderMap::new()));
     }
 
     #[test]

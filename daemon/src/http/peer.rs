@@ -60,6 +60,14 @@ impl PeerCheck {
         Self { allowed_uids }
     }
 
+    /// Only `uids` may connect.
+    #[cfg(test)]
+    pub(crate) fn of(uids: &[u32]) -> Self {
+        Self {
+            allowed_uids: uids.to_vec(),
+        }
+    }
+
     /// `local` and `remote` as the accepting socket sees them. A microsecond's work, done inline.
     #[cfg(target_os = "linux")]
     pub fn identify(&self, local: SocketAddr, remote: SocketAddr) -> Result<Caller, ForeignPeer> {

@@ -3,15 +3,15 @@
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use bytes::Bytes;
-use http::request::Parts;
-use http::{Request, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http::{Method, Request};
 
-use super::reply::{self, BodyError};
-use crate::pipeline::{CallError, Pipeline, RelayRequest};
+use super::{Proxy, reply};
+use crate::http::is_from_another_site;
+use crate::pipeline::{CallError, RelayRequest};
 use crate::types::{Caller, ServerName};
 
+/// All that MCP uses. Among the others is TRACE, which would show a client its server's token.
+const METHODS: [Method; 3] = [Method::GET, Method::POST, Method::DELETE];
 /// Documents by which clients look for an authorization server.
 const METADATA: [&str; 3] = [
     "/.well-known/oauth-protected-resource",
@@ -19,13 +19,19 @@ const METADATA: [&str; 3] = [
     "/.well-known/openid-configuration",
 ];
 
-pub(super) async fn relay(State(pipeline): State<Pipeline>, request: Request<Body>) -> Response {
+pub(super) async fn relay(State(proxy): State<Proxy>, request: Request<Body>) -> Response {
     let (parts, body) = request.into_parts();
+    if is_from_another_site(&parts.headers) {
+        return reply::foreign_page();
+    }
+    if !METHODS.contains(&parts.method) {
+        return reply::wrong_method();
+    }
     let (name, path) = split(parts.uri.path());
     if METADATA.iter().any(|document| path.starts_with(document)) {
         return reply::no_metadata();
     }
-    let body = match collect(&parts, body, pipeline.max_request_bytes()).await {
+    let body = match proxy.limits.read(&parts.headers, body).await {
         Ok(body) => body,
         Err(error) => return reply::unreadable(&error),
     };
@@ -45,7 +51,7 @@ pub(super) async fn relay(State(pipeline): State<Pipeline>, request: Request<Bod
             .cloned()
             .unwrap_or(Caller::Http { uid: None }),
     };
-    match pipeline.call(request).await {
+    match proxy.pipeline.call(request).await {
         Ok(response) => response.map(Body::new),
         Err(error) => reply::refusal(&error, &parts.method, &body),
     }
@@ -57,20 +63,6 @@ fn split(path: &str) -> (&str, &str) {
     match rest.find('/') {
         Some(slash) => rest.split_at(slash),
         None => (rest, ""),
-    }
-}
-
-async fn collect(parts: &Parts, body: Body, limit: u64) -> Result<Bytes, BodyError> {
-    let announced = parts.headers.get(header::CONTENT_LENGTH);
-    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > limit) {
-        return Err(BodyError::TooLarge(limit));
-    }
-    let limited = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX));
-    match limited.collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge(limit)),
-        Err(_) => Err(BodyError::BrokenOff),
     }
 }
 

@@ -12,9 +12,18 @@ mod tests;
 use axum::Router;
 use axum::routing::any;
 
+use crate::http::limits::BodyLimits;
 use crate::pipeline::Pipeline;
 
+/// What every request of the proxy needs.
+#[derive(Clone)]
+struct Proxy {
+    pipeline: Pipeline,
+    limits: BodyLimits,
+}
+
 pub fn router(pipeline: Pipeline) -> Router {
+    let limits = BodyLimits::new(pipeline.max_request_bytes());
     Router::new()
         .route("/mcp/{server}", any(handler::relay))
         .route("/mcp/{server}/", any(handler::relay))
@@ -24,5 +33,5 @@ pub fn router(pipeline: Pipeline) -> Router {
             "/.well-known/{*path}",
             any(|| async { reply::no_metadata() }),
         )
-        .with_state(pipeline)
+        .with_state(Proxy { pipeline, limits })
 }

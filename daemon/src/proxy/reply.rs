@@ -6,22 +6,16 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::CONTENT_TYPE;
+use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, StatusCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::error::{Classify, ErrorKind, chain};
 use crate::http::Problem;
+use crate::http::limits::BodyError;
 use crate::mcp::{Envelope, Message, codes};
 use crate::pipeline::CallError;
-
-/// Why the body of a request could not be read.
-#[derive(Debug)]
-pub(super) enum BodyError {
-    TooLarge(u64),
-    BrokenOff,
-}
 
 /// How an error is told, before anyone has looked at what was asked.
 enum Manner {
@@ -101,18 +95,33 @@ pub(super) fn refusal(error: &CallError, method: &Method, body: &[u8]) -> Respon
 }
 
 pub(super) fn unreadable(error: &BodyError) -> Response {
-    let (status, text) = match error {
-        BodyError::TooLarge(limit) => (
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body is larger than {limit} bytes, max_request_bytes in config.json"),
-        ),
-        BodyError::BrokenOff => (StatusCode::BAD_REQUEST, "the body broke off".to_owned()),
+    let status = match error {
+        BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        BodyError::TooSlow => StatusCode::REQUEST_TIMEOUT,
+        BodyError::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
+        BodyError::BrokenOff => StatusCode::BAD_REQUEST,
     };
-    respond(
-        status,
-        vec![failure(None, codes::INVALID_REQUEST, &text)],
-        false,
+    let text = error.to_string();
+    let answer = failure(None, codes::INVALID_REQUEST, &text);
+    respond(status, vec![answer], false)
+}
+
+pub(super) fn wrong_method() -> Response {
+    let text = "MCP uses GET, POST and DELETE";
+    let answer = failure(None, codes::INVALID_REQUEST, text);
+    let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, vec![answer], false);
+    let methods = HeaderValue::from_static("GET, POST, DELETE");
+    response.headers_mut().insert(ALLOW, methods);
+    response
+}
+
+/// The one 403 here: what asked is a web page in a browser, not an MCP client.
+pub(super) fn foreign_page() -> Response {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "a page of another site may not use MCP servers through this daemon",
     )
+    .into_response()
 }
 
 /// Nothing here speaks OAuth.
