@@ -42,25 +42,35 @@ impl HeaderMismatch {
     }
 }
 
-/// Compares the headers with `message`. Messages of the `initialize` era have no such headers.
+/// Compares the headers with `message`. Messages of the `initialize` era need no such headers, but
+/// whoever routes by headers reads them there too, so those that are sent must be right.
 pub fn validate(headers: &HeaderMap, message: &Message<'_>) -> Result<(), HeaderMismatch> {
     let is_request = matches!(message.kind, MessageKind::Request { .. });
+    only_once(headers, PROTOCOL_VERSION, "MCP-Protocol-Version")?;
     let Some(claim) = message.claimed_version.as_deref() else {
         // `initialize` is how a client falls back to the older era, whatever its header still says.
         let legacy = !is_request || message.method == "initialize" || !header_is_modern(headers);
-        return if legacy {
-            Ok(())
-        } else {
-            Err(HeaderMismatch::NoClaim)
-        };
+        if !legacy {
+            return Err(HeaderMismatch::NoClaim);
+        }
+        return standard(headers, message, false);
     };
     expect(headers, PROTOCOL_VERSION, "MCP-Protocol-Version", claim)?;
     // Whether a notification needs Mcp-Method the specification leaves open; a wrong one is wrong.
-    if is_request || headers.contains_key(METHOD) {
+    standard(headers, message, is_request)
+}
+
+/// `Mcp-Method` and `Mcp-Name`: right if they are there, and there if `required`.
+fn standard(
+    headers: &HeaderMap,
+    message: &Message<'_>,
+    required: bool,
+) -> Result<(), HeaderMismatch> {
+    if required || headers.contains_key(METHOD) {
         expect(headers, METHOD, "Mcp-Method", &message.method)?;
     }
     match message.name.as_deref() {
-        Some(name) if is_request || headers.contains_key(NAME) => {
+        Some(name) if required || headers.contains_key(NAME) => {
             expect(headers, NAME, "Mcp-Name", name)
         }
         None if takes_a_name(&message.method) && headers.contains_key(NAME) => {
@@ -80,15 +90,24 @@ fn expect(
     shown: &'static str,
     body: &str,
 ) -> Result<(), HeaderMismatch> {
-    let mut values = headers.get_all(key).iter();
-    let value = values.next().ok_or(HeaderMismatch::Missing(shown))?;
-    if values.next().is_some() {
-        return Err(HeaderMismatch::Repeated(shown));
-    }
+    let value = only_once(headers, key, shown)?.ok_or(HeaderMismatch::Missing(shown))?;
     match matches_body(value, body) {
         Some(true) => Ok(()),
         Some(false) => Err(HeaderMismatch::Differs(shown)),
         None => Err(HeaderMismatch::Malformed(shown)),
+    }
+}
+
+fn only_once<'h>(
+    headers: &'h HeaderMap,
+    key: &'static str,
+    shown: &'static str,
+) -> Result<Option<&'h HeaderValue>, HeaderMismatch> {
+    let mut values = headers.get_all(key).iter();
+    let value = values.next();
+    match values.next() {
+        None => Ok(value),
+        Some(_) => Err(HeaderMismatch::Repeated(shown)),
     }
 }
 
@@ -200,6 +219,19 @@ mod tests {
         );
         let initialize = r#"{"id":1,"method":"initialize","params":{}}"#;
         assert_eq!(check(initialize, &[VERSION]), Ok(()));
+    }
+
+    #[test]
+    fn headers_that_an_older_message_need_not_have_must_still_be_right() {
+        use HeaderMismatch::{Differs, Repeated};
+        let plain = r#"{"id":1,"method":"tools/call","params":{"name":"a"}}"#;
+        assert_eq!(check(plain, &[CALLS, ("mcp-name", "a")]), Ok(()));
+        let other = [CALLS, ("mcp-name", "b")];
+        assert_eq!(check(plain, &other), Err(Differs("Mcp-Name")));
+        let other = [("mcp-method", "tools/list")];
+        assert_eq!(check(plain, &other), Err(Differs("Mcp-Method")));
+        let twice = [("mcp-protocol-version", "2025-11-25"), VERSION];
+        assert_eq!(check(plain, &twice), Err(Repeated("MCP-Protocol-Version")));
     }
 
     #[test]

@@ -13,7 +13,11 @@ use serde::de::{Deserialize, IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::codes;
-use super::reader::Batch;
+use super::reader::{Batch, folds_to};
+
+const TOOL_CALL: &str = "tools/call";
+/// Of the JSON reader's words, which quote a value that is not as expected.
+const EXPLANATION: usize = 200;
 
 /// One body: one message, or an array of them.
 #[derive(Debug)]
@@ -124,12 +128,18 @@ impl<'a> Message<'a> {
     }
 
     pub fn is_tool_call(&self) -> bool {
-        self.method == "tools/call"
+        self.method == TOOL_CALL
     }
 
     fn check(&self) -> Result<(), EnvelopeError> {
         if !self.is_tool_call() {
-            return Ok(());
+            return if resembles_tool_call(&self.method) {
+                Err(EnvelopeError::Invalid(format!(
+                    "the method must be written {TOOL_CALL:?}"
+                )))
+            } else {
+                Ok(())
+            };
         }
         if self.name.is_none() {
             return Err(EnvelopeError::Params(
@@ -143,6 +153,15 @@ impl<'a> Message<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether a careless server would take `method` for a tool call: by case, or by what trimming or
+/// the end of a C string leaves of it.
+fn resembles_tool_call(method: &str) -> bool {
+    let blank = |c: char| c.is_whitespace() || c.is_control() || c == '\u{feff}';
+    let method = method.trim_start_matches(blank);
+    let method = method.split('\0').next().unwrap_or_default();
+    folds_to(method.trim_end_matches(blank), TOOL_CALL)
 }
 
 fn check_batch(messages: &[Message<'_>]) -> Result<(), EnvelopeError> {
@@ -162,10 +181,11 @@ fn check_batch(messages: &[Message<'_>]) -> Result<(), EnvelopeError> {
 
 fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, EnvelopeError> {
     serde_json::from_str(text).map_err(|error| {
+        let text = error.to_string().chars().take(EXPLANATION).collect();
         if error.is_data() {
-            EnvelopeError::Invalid(error.to_string())
+            EnvelopeError::Invalid(text)
         } else {
-            EnvelopeError::NotJson(error.to_string())
+            EnvelopeError::NotJson(text)
         }
     })
 }
@@ -236,6 +256,34 @@ mod tests {
         }
         let body = r#"{"id":1,"method":"tools/call","params":{"name":"a","Name":"b"}}"#;
         assert_eq!(code(body), codes::INVALID_PARAMS);
+    }
+
+    #[test]
+    fn a_method_that_only_resembles_a_call_is_refused() {
+        for method in [
+            "Tools/Call",
+            "tools/call ",
+            "\\ttools/call",
+            "tools/call\\u0000x",
+            "\\ufefftools/call",
+            "tool\\u017f/call",
+        ] {
+            let body = format!(r#"{{"id":1,"method":"{method}","params":{{"name":"x"}}}}"#);
+            assert_eq!(code(&body), codes::INVALID_REQUEST, "{body}");
+        }
+        assert!(single(r#"{"id":1,"method":"tools/calls"}"#).is_ok());
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_body_is_told_in_few_words() {
+        let long = "x".repeat(1_000_000);
+        for body in [
+            format!(r#"["{long}"]"#),
+            format!(r#"{{"method":"a","params":"{long}"}}"#),
+        ] {
+            let error = Envelope::parse(body.as_bytes(), true).unwrap_err();
+            assert!(error.to_string().len() < 1000);
+        }
     }
 
     #[test]

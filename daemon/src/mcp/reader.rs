@@ -61,7 +61,7 @@ fn lookalike_of(key: &str, decisive: &[&'static str]) -> Option<&'static str> {
 
 /// Whether `key` equals the ASCII `name` under Unicode case folding, where two characters beyond
 /// ASCII fold into it: U+017F (long s) and U+212A (Kelvin sign).
-fn folds_to(key: &str, name: &str) -> bool {
+pub(super) fn folds_to(key: &str, name: &str) -> bool {
     let fold = |c: char| match c {
         '\u{17f}' => 's',
         '\u{212a}' => 'k',

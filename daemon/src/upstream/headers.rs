@@ -4,7 +4,12 @@
 //! else. Responses by deny-list: servers add harmless headers that clients need, and few that would
 //! act on our origin.
 
-use http::header::{CONNECTION, HeaderMap, HeaderName};
+use http::header::{
+    CONNECTION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
+
+const INERT: HeaderValue = HeaderValue::from_static("sandbox; default-src 'none'");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// Headers of a client's request that the server gets to see, sized for what is added later.
 pub(super) fn forwarded(received: &HeaderMap) -> HeaderMap {
@@ -30,6 +35,9 @@ fn crosses(name: &str) -> bool {
 
 /// Removes from a server's response what must not reach a client: what belongs to the connection,
 /// and what a client would take as said by our own origin (cookies, challenges, origin policies).
+///
+/// Adds what keeps a browser from running an answer as a page or script of our origin, where it could
+/// call every other server.
 pub fn keep_relayable(headers: &mut HeaderMap) {
     let mut dropped: Vec<HeaderName> = Vec::new();
     for value in headers.get_all(CONNECTION) {
@@ -46,6 +54,8 @@ pub fn keep_relayable(headers: &mut HeaderMap) {
     for name in dropped {
         headers.remove(name);
     }
+    headers.insert(CONTENT_SECURITY_POLICY, INERT);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
 }
 
 fn is_withheld(name: &str) -> bool {
@@ -59,6 +69,9 @@ fn is_withheld(name: &str) -> bool {
         | "trailer"
         | "transfer-encoding"
         | "upgrade" => true,
+        // Said anew from the body as it was read. A server may send several, or one beside
+        // Transfer-Encoding, which then does not count (RFC 9112 §6.3).
+        "content-length" => true,
         "set-cookie"
         | "set-cookie2"
         | "www-authenticate"
@@ -66,8 +79,11 @@ fn is_withheld(name: &str) -> bool {
         | "alt-svc"
         | "strict-transport-security"
         | "clear-site-data"
+        | "link"
         | "location"
         | "refresh"
+        | "content-security-policy"
+        | "x-content-type-options"
         | "service-worker-allowed"
         | "reporting-endpoints"
         | "report-to"
@@ -78,8 +94,6 @@ fn is_withheld(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn map(names: &[&'static str]) -> HeaderMap {
@@ -143,12 +157,14 @@ mod tests {
             "content-encoding",
             "cache-control",
             "x-request-id",
+            "content-security-policy",
             "set-cookie",
             "www-authenticate",
             "alt-svc",
             "transfer-encoding",
             "strict-transport-security",
             "clear-site-data",
+            "link",
             "access-control-allow-origin",
             "access-control-expose-headers",
             "keep-alive",
@@ -163,11 +179,13 @@ mod tests {
             [
                 "cache-control",
                 "content-encoding",
-                "content-length",
+                "content-security-policy",
                 "content-type",
                 "mcp-session-id",
+                "x-content-type-options",
                 "x-request-id",
             ]
         );
+        assert_eq!(headers[CONTENT_SECURITY_POLICY], INERT);
     }
 }

@@ -232,7 +232,8 @@ fn target(base: &Url, suffix: &str, query: Option<&str>) -> Result<Uri, Upstream
 /// The token is for the server's own path; nothing in a request may climb out of it, not even in a
 /// spelling that only the server or a proxy before it decodes.
 fn check_suffix(suffix: &str) -> Result<(), UpstreamError> {
-    const CODED: [&str; 4] = ["%2e", "%2f", "%5c", "%00"];
+    // %25 begins what a second decoding would turn into one of the others.
+    const CODED: [&str; 5] = ["%2e", "%2f", "%5c", "%00", "%25"];
     let climbs = suffix
         .split('/')
         .any(|segment| segment == "." || segment == "..");

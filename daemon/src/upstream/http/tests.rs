@@ -51,6 +51,7 @@ fn no_spelling_of_a_suffix_climbs_out_of_the_servers_path() {
         "/a\\..",
         "/..;/x",
         "/%00",
+        "/%252e%252e/x",
     ] {
         let refused = uri("https://a.test/mcp", suffix, None);
         assert!(matches!(refused, Err(UpstreamError::Path(_))), "{suffix}");
