@@ -137,7 +137,10 @@ pub fn run(cli: &Cli) -> Result<ExitCode, StartError> {
     let log = telemetry::init(&cli.log_level, cli.log_dir.as_deref())
         .map_err(|error| fail(AppError::from(error)))?;
     telemetry::log_panics();
+    // One worker, because a call's steps on both connections then never wait for another thread to
+    // wake: a third of the latency. Slow work (files, keys) is on the blocking pool anyway.
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
         .enable_all()
         .build()
         .map_err(|error| fail(AppError::Runtime(error)))?;

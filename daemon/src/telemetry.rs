@@ -1,15 +1,20 @@
 //! Where log lines go: journald under systemd, a rotated file when started detached, else stderr.
 
+mod line;
+
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use self::line::Line;
 
 /// A log file beyond this size is moved aside.
 const MAX_FILE_BYTES: u64 = 10 * 1024 * 1024;
@@ -53,7 +58,9 @@ pub fn init(level: &str, log_dir: Option<&Path>) -> Result<Destination, Telemetr
         .parse()
         .map_err(|_| TelemetryError::Level(level.to_owned()))?;
     // Libraries get a voice only for what goes wrong: some of them log what they send at debug.
-    let filter = EnvFilter::new(format!("warn,mcpbridge_daemon={level},mcpbridged={level}"));
+    let filter = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_targets([("mcpbridge_daemon", level), ("mcpbridged", level)]);
     let registry = tracing_subscriber::registry().with(filter);
 
     if let Some(dir) = log_dir {
@@ -63,7 +70,7 @@ pub fn init(level: &str, log_dir: Option<&Path>) -> Result<Destination, Telemetr
             source,
         })?;
         let layer = tracing_subscriber::fmt::layer()
-            .with_ansi(false)
+            .event_format(Line)
             .with_writer(file);
         registry.with(layer).init();
         return Ok(Destination::File(path));
@@ -75,15 +82,10 @@ pub fn init(level: &str, log_dir: Option<&Path>) -> Result<Destination, Telemetr
         registry.with(layer).init();
         return Ok(Destination::Journald);
     }
-    let colour = io::IsTerminal::is_terminal(&io::stderr())
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    registry
-        .with(
-            tracing_subscriber::fmt::layer()
-                .with_ansi(colour)
-                .with_writer(io::stderr),
-        )
-        .init();
+    let layer = tracing_subscriber::fmt::layer()
+        .event_format(Line)
+        .with_writer(io::stderr);
+    registry.with(layer).init();
     Ok(Destination::Stderr)
 }
 

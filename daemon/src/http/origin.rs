@@ -5,9 +5,11 @@
 //! `Origin`.
 
 use http::header::{HOST, ORIGIN};
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use crate::error::{Classify, ErrorKind};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The names under which this daemon is reached, and the pages that may call it.
 #[derive(Debug)]
@@ -136,7 +138,7 @@ fn without_port(host: &str) -> &str {
 /// sent on its behalf. Another port of this machine is another site here, which Fetch Metadata calls
 /// `same-site`. A request that names its `Origin` was judged by that.
 pub fn is_from_another_site(headers: &HeaderMap) -> bool {
-    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    let site = headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
     !matches!(site, None | Some(b"none" | b"same-origin")) && !headers.contains_key(ORIGIN)
 }
 

@@ -5,14 +5,14 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::codes;
 use super::jsonrpc::{Message, MessageKind};
 use super::version::{PROTOCOL_VERSION, header_is_modern};
 
-const METHOD: &str = "mcp-method";
-const NAME: &str = "mcp-name";
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const NAME: HeaderName = HeaderName::from_static("mcp-name");
 
 /// Why the headers were not believed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -86,7 +86,7 @@ fn takes_a_name(method: &str) -> bool {
 
 fn expect(
     headers: &HeaderMap,
-    key: &'static str,
+    key: HeaderName,
     shown: &'static str,
     body: &str,
 ) -> Result<(), HeaderMismatch> {
@@ -100,7 +100,7 @@ fn expect(
 
 fn only_once<'h>(
     headers: &'h HeaderMap,
-    key: &'static str,
+    key: HeaderName,
     shown: &'static str,
 ) -> Result<Option<&'h HeaderValue>, HeaderMismatch> {
     let mut values = headers.get_all(key).iter();

@@ -1,10 +1,10 @@
 //! The two eras of the protocol, and how one message tells which it belongs to.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::jsonrpc::{Message, MessageKind};
 
-pub const PROTOCOL_VERSION: &str = "mcp-protocol-version";
+pub const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
 /// First revision without a handshake.
 const FIRST_MODERN: &str = "2026-07-28";

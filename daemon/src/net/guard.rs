@@ -85,7 +85,7 @@ impl AddressPolicy {
             Host::Ipv4(address) => Some(IpAddr::V4(address)),
             Host::Ipv6(address) => Some(IpAddr::V6(address)),
         };
-        if let Some(address) = literal {
+        if let Some(address) = literal.filter(|address| !self.permits(AddressClass::of(*address))) {
             self.check_address(&host.to_string(), address)?;
         }
         if !is_confidential(url) {

@@ -8,6 +8,9 @@ use crate::mcp::{EnvelopeError, HeaderMismatch};
 use crate::types::{Effect, ServerName};
 use crate::upstream::UpstreamError;
 
+/// Of a tool's name, which clients choose.
+pub(super) const NAME_SHOWN: usize = 128;
+
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     #[error("no server is configured under this name")]
@@ -45,12 +48,14 @@ pub enum CallError {
     NoDiscovery(ServerName),
     #[error("{server} redirects to another address (HTTP status {status}), which is not followed")]
     Redirected { server: ServerName, status: u16 },
+    #[error("{server} answers with HTTP status {status}, which nobody asked for")]
+    Unasked { server: ServerName, status: u16 },
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
 }
 
 fn refusal(server: &ServerName, tool: &str, effect: Effect, rule: Option<&str>) -> String {
-    let tool: String = tool.chars().take(128).collect();
+    let tool = &tool[..tool.floor_char_boundary(NAME_SHOWN)];
     let source = match rule {
         Some(rule) => format!("the rule {rule:?}"),
         None => "the default".to_owned(),
@@ -76,7 +81,9 @@ impl Classify for CallError {
             Self::Unauthorized(_) | Self::WantsCredential(_) | Self::InsufficientScope { .. } => {
                 ErrorKind::NeedsLogin
             }
-            Self::NoDiscovery(_) | Self::Redirected { .. } => ErrorKind::UpstreamFault,
+            Self::NoDiscovery(_) | Self::Redirected { .. } | Self::Unasked { .. } => {
+                ErrorKind::UpstreamFault
+            }
             Self::Upstream(error) => error.kind(),
         }
     }
@@ -88,6 +95,8 @@ impl Classify for CallError {
                  one"
                 .to_owned(),
             ),
+            // A cut name would name another tool, and no real one is so long.
+            Self::Refused { tool, .. } if tool.len() > NAME_SHOWN => None,
             Self::Refused { server, tool, .. } => Some(format!(
                 "to permit it, the user can run `mcpbridgectl policy set {server} {} allow`",
                 shell_word(tool)
@@ -111,7 +120,7 @@ impl Classify for CallError {
             )),
             Self::Upstream(error) => error.hint(),
             Self::Envelope(_) | Self::Headers(_) | Self::Media(_) | Self::Busy(_)
-            | Self::NoDiscovery(_) => None,
+            | Self::NoDiscovery(_) | Self::Unasked { .. } => None,
         }
     }
 }
@@ -148,6 +157,18 @@ mod tests {
             hint.contains("`mcpbridgectl policy set stripe create_refund allow`"),
             "{hint}"
         );
+    }
+
+    #[test]
+    fn an_endless_tool_name_is_not_repeated_at_length() {
+        let error = CallError::Refused {
+            server: "a".parse().unwrap(),
+            tool: "x".repeat(1_000_000),
+            effect: Effect::Deny,
+            rule: None,
+        };
+        assert!(error.to_string().len() < 300);
+        assert!(error.hint().is_none());
     }
 
     #[test]

@@ -17,6 +17,9 @@ use crate::oauth::challenge::{BearerChallenge, bearer_challenge};
 use crate::registry::Server;
 use crate::types::ServerName;
 
+/// Of the scopes a server asks for: they are repeated in every answer and log line.
+const MAX_SCOPES: usize = 64;
+
 pub(super) async fn exchange(
     inner: &Inner,
     admitted: &Admitted,
@@ -95,6 +98,13 @@ fn accept(
             status: status.as_u16(),
         });
     }
+    // 101: the connection would speak another protocol from here on, past every check.
+    if status.is_informational() {
+        return Err(CallError::Unasked {
+            server: name.clone(),
+            status: status.as_u16(),
+        });
+    }
     // Seen from older servers: an empty success to a request they do not know.
     if admitted.traits.is_probe && status.is_success() && response.body().is_end_stream() {
         return Err(CallError::NoDiscovery(name.clone()));
@@ -123,5 +133,6 @@ impl Inner {
 fn missing_scopes(headers: &HeaderMap) -> Option<Vec<String>> {
     let challenge = bearer_challenge(headers).filter(BearerChallenge::is_insufficient_scope)?;
     let scopes = challenge.scope.unwrap_or_default();
-    Some(scopes.split_ascii_whitespace().map(str::to_owned).collect())
+    let scopes = scopes.split_ascii_whitespace().map(str::to_owned);
+    Some(scopes.take(MAX_SCOPES).collect())
 }

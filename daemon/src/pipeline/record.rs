@@ -7,7 +7,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use tracing::Level;
 
 use super::RelayRequest;
-use super::error::CallError;
+use super::error::{CallError, NAME_SHOWN};
 use super::redact::redacted;
 use crate::error::chain;
 use crate::mcp::{Envelope, MessageKind};
@@ -15,8 +15,6 @@ use crate::types::{Caller, ServerName};
 
 /// Of a body, this much is logged at debug level.
 const SHOWN: usize = 8 * 1024;
-/// Of a method or tool name, which clients choose.
-const NAME_SHOWN: usize = 128;
 
 /// What is known of a call so far. Dropping it writes the line.
 #[derive(Debug)]
@@ -138,5 +136,5 @@ impl Drop for Record {
 }
 
 fn shown(name: &str) -> String {
-    name.chars().take(NAME_SHOWN).collect()
+    name[..name.floor_char_boundary(NAME_SHOWN)].to_owned()
 }

@@ -34,7 +34,9 @@ fn manner(error: &CallError) -> Manner {
         CallError::Media(_) => Failed(StatusCode::UNSUPPORTED_MEDIA_TYPE, codes::INVALID_REQUEST),
         CallError::NoDiscovery(_) => Failed(StatusCode::NOT_FOUND, codes::METHOD_NOT_FOUND),
         CallError::Busy(_) => Failed(StatusCode::SERVICE_UNAVAILABLE, codes::REFUSED),
-        CallError::Redirected { .. } => Failed(StatusCode::BAD_GATEWAY, codes::UPSTREAM_FAULT),
+        CallError::Redirected { .. } | CallError::Unasked { .. } => {
+            Failed(StatusCode::BAD_GATEWAY, codes::UPSTREAM_FAULT)
+        }
         CallError::Upstream(error) => match error.kind() {
             ErrorKind::InvalidInput => Failed(StatusCode::BAD_REQUEST, codes::REFUSED),
             ErrorKind::TimedOut => Failed(StatusCode::GATEWAY_TIMEOUT, codes::UPSTREAM_FAULT),

@@ -1,5 +1,6 @@
 //! The proxy against a real upstream, over real sockets.
 
+mod hostile;
 mod streams;
 
 use std::collections::BTreeMap;
@@ -55,6 +56,14 @@ impl Bridge {
     ) -> Self {
         let lifecycle = Lifecycle::new();
         let upstream = serve(upstream, &lifecycle).await;
+        Self::before_address(upstream, lifecycle, change).await
+    }
+
+    async fn before_address(
+        upstream: String,
+        lifecycle: Lifecycle,
+        change: impl FnOnce(&mut Config, &mut ServerConfig),
+    ) -> Self {
         let mut server = ServerConfig::new(format!("{upstream}/base").parse().unwrap());
         server.auth = AuthMode::None;
         server.policy.default = Effect::Allow;

@@ -1,19 +1,22 @@
 //! Pooled HTTP connections to servers, each opened under its server's address policy.
 
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
+use tower::ServiceExt;
 use tower::timeout::Timeout;
-use tower::util::BoxCloneSyncService;
+use tower_service::Service;
 use url::{Position, Url};
 
 use super::headers::forwarded;
@@ -27,9 +30,26 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const IDLE_LIMIT: Duration = Duration::from_secs(30);
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
-type Connector = BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<TcpStream>>, BoxError>;
 type Client = legacy::Client<Connector, Full<Bytes>>;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Opens connections. The pool clones it for every request and calls it for few.
+#[derive(Clone)]
+struct Connector(Arc<Timeout<HttpsConnector<HttpConnector<GuardedResolver>>>>);
+
+impl Service<Uri> for Connector {
+    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        Box::pin(Timeout::clone(&self.0).oneshot(uri))
+    }
+}
 
 /// Cloneable handle on all connection pools.
 ///
@@ -185,7 +205,7 @@ fn client(addresses: AddressPolicy) -> Client {
     legacy::Client::builder(TokioExecutor::new())
         .pool_idle_timeout(IDLE_LIMIT)
         .pool_timer(TokioTimer::new())
-        .build(Connector::new(Timeout::new(tls, CONNECT_LIMIT)))
+        .build(Connector(Arc::new(Timeout::new(tls, CONNECT_LIMIT))))
 }
 
 fn failure(outgoing: &Outgoing, error: legacy::Error) -> UpstreamError {
@@ -226,7 +246,7 @@ fn target(base: &Url, suffix: &str, query: Option<&str>) -> Result<Uri, Upstream
         text.push_str(part);
         separator = '&';
     }
-    Uri::from_maybe_shared(text).map_err(|_| UpstreamError::Path("it is not a valid path"))
+    Uri::try_from(text).map_err(|_| UpstreamError::Path("it is not a valid path"))
 }
 
 /// The token is for the server's own path; nothing in a request may climb out of it, not even in a
