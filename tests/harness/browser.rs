@@ -42,7 +42,9 @@ pub async fn consent(url: &str) -> Page {
         .post(action.clone())
         .header("content-type", "application/x-www-form-urlencoded")
         .body(form.finish());
-    follow(post, action).await
+    let mut end = follow(post, action).await;
+    end.visited = [page.visited, end.visited].concat();
+    end
 }
 
 /// Opens `url` and stops before the redirect to the product: what a person copies out of the address bar
