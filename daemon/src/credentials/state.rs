@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 
-use crate::types::ServerName;
+use crate::types::{ServerName, shell_word};
 
 /// The life of a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,11 +78,12 @@ impl Status {
 }
 
 /// The command with which a person signs in, asking for `scopes` in addition to the present ones.
+/// Servers choose the scopes, so each is quoted.
 pub fn login_command(server: &ServerName, scopes: &[String]) -> String {
     let mut command = format!("mcpbridgectl login {server}");
     for scope in scopes {
         command.push_str(" --scope ");
-        command.push_str(scope);
+        command.push_str(&shell_word(scope));
     }
     command
 }

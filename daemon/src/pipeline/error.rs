@@ -1,11 +1,9 @@
 //! Why a call did not reach its server, or its answer not the client.
 
-use std::borrow::Cow;
-
-use crate::credentials::CredentialError;
+use crate::credentials::{CredentialError, login_command};
 use crate::error::{Classify, ErrorKind};
 use crate::mcp::{EnvelopeError, HeaderMismatch};
-use crate::types::{Effect, ServerName};
+use crate::types::{Effect, ServerName, shell_word};
 use crate::upstream::UpstreamError;
 
 /// Of a tool's name, which clients choose.
@@ -106,11 +104,9 @@ impl Classify for CallError {
                 "remove it and add it again: `mcpbridgectl remove {server}`, then `mcpbridgectl add` \
                  without --no-auth"
             )),
-            Self::Unauthorized(server) => Some(format!("run `mcpbridgectl login {server}`")),
+            Self::Unauthorized(server) => Some(format!("run `{}`", login_command(server, &[]))),
             Self::InsufficientScope { server, scopes } => {
-                let scopes: String =
-                    scopes.iter().map(|scope| format!(" --scope {}", shell_word(scope))).collect();
-                Some(format!("run `mcpbridgectl login {server}{scopes}`"))
+                Some(format!("run `{}`", login_command(server, scopes)))
             }
             Self::Forbidden(_) => {
                 Some("the signed-in account may lack the right to do this".to_owned())
@@ -123,17 +119,6 @@ impl Classify for CallError {
             | Self::NoDiscovery(_) | Self::Unasked { .. } => None,
         }
     }
-}
-
-/// `text` as one word of a command line. Tool names and scopes are chosen by others, and what a hint
-/// shows gets pasted into a shell.
-fn shell_word(text: &str) -> Cow<'_, str> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+,=".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return Cow::Borrowed(text);
-    }
-    let shown: String = text.chars().filter(|c| !c.is_control()).take(128).collect();
-    Cow::Owned(format!("'{}'", shown.replace('\'', r"'\''")))
 }
 
 #[cfg(test)]
@@ -169,14 +154,6 @@ mod tests {
         };
         assert!(error.to_string().len() < 300);
         assert!(error.hint().is_none());
-    }
-
-    #[test]
-    fn names_chosen_by_others_cannot_add_to_a_command() {
-        assert_eq!(shell_word("repo:read"), "repo:read");
-        assert_eq!(shell_word("$(rm -rf ~)"), "'$(rm -rf ~)'");
-        assert_eq!(shell_word("a'; reboot #"), r"'a'\''; reboot #'");
-        assert_eq!(shell_word("a\n\u{1b}[2Jb"), "'a[2Jb'");
     }
 
     #[test]

@@ -5,9 +5,11 @@ mod effect;
 mod ids;
 mod loopback;
 mod secret;
+mod shell;
 
 pub use caller::Caller;
 pub use effect::{Effect, InvalidEffect};
 pub use ids::{InvalidServerName, ServerName};
 pub use loopback::{is_confidential, is_loopback};
 pub use secret::Secret;
+pub use shell::shell_word;
