@@ -2,7 +2,8 @@
 //!
 //! Every task is spawned here, so that shutdown can wait for it and name it when it lingers. There
 //! are two signals: *stopping* (finish what you do, take nothing new) and *aborting* (the deadline
-//! has passed or a second signal came). A critical task that ends on its own begins a shutdown that
+//! has passed or a second signal came). Work that must not be cut off, because a login would be lost,
+//! holds [`Lifecycle::must_finish`] and is waited for even then. A critical task that ends on its own begins a shutdown that
 //! makes the process exit with a failure, so that the service manager starts it again.
 
 use std::collections::BTreeMap;
@@ -14,6 +15,10 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+/// How long work that must not be cut off is waited for: an exchange with a server and a write.
+const FINISH_LIMIT: Duration = Duration::from_secs(35);
 
 /// Cloneable handle on the life of the daemon.
 #[derive(Clone, Default)]
@@ -27,6 +32,7 @@ struct Inner {
     aborting: CancellationToken,
     failed: AtomicBool,
     tracker: TaskTracker,
+    must_finish: TaskTracker,
     next_id: AtomicU64,
     alive: Mutex<BTreeMap<u64, &'static str>>,
 }
@@ -65,15 +71,36 @@ impl Lifecycle {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let this = self.clone();
+        let guard = self.fail_on_drop(name);
         self.spawn(name, async move {
-            let guard = FailOnDrop {
-                lifecycle: this,
-                name,
-            };
             task.await;
             drop(guard);
         });
+    }
+
+    /// Spawns a task that may end on its own, but whose panic ends the daemon.
+    pub fn spawn_no_panic<F>(&self, name: &'static str, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let guard = self.fail_on_drop(name);
+        self.spawn(name, async move {
+            task.await;
+            guard.disarm();
+        });
+    }
+
+    fn fail_on_drop(&self, name: &'static str) -> FailOnDrop {
+        FailOnDrop {
+            lifecycle: self.clone(),
+            name,
+            armed: true,
+        }
+    }
+
+    /// While the guard lives, shutdown waits longer than for calls, whatever the signal.
+    pub fn must_finish(&self) -> TaskTrackerToken {
+        self.inner.must_finish.token()
     }
 
     /// Resolves when the daemon should finish its work.
@@ -112,7 +139,8 @@ impl Lifecycle {
         self.inner.failed.load(Ordering::Relaxed)
     }
 
-    /// Waits for all tasks; after `limit` aborts and names those that are left.
+    /// Waits for all tasks; after `limit` aborts and names those that are left. What must finish is
+    /// waited for after that too.
     pub async fn drain(&self, limit: Duration) {
         self.inner.tracker.close();
         let patience = async {
@@ -129,6 +157,11 @@ impl Lifecycle {
         tracing::warn!(tasks = ?left, "tasks did not finish in time");
         self.abort();
         let _ = tokio::time::timeout(Duration::from_secs(1), self.inner.tracker.wait()).await;
+        self.inner.must_finish.close();
+        let finished = self.inner.must_finish.wait();
+        if tokio::time::timeout(FINISH_LIMIT, finished).await.is_err() {
+            tracing::error!("a sign-in or refresh was cut off: a login may be lost");
+        }
     }
 }
 
@@ -146,11 +179,18 @@ impl Drop for Registration {
 struct FailOnDrop {
     lifecycle: Lifecycle,
     name: &'static str,
+    armed: bool,
+}
+
+impl FailOnDrop {
+    fn disarm(mut self) {
+        self.armed = false;
+    }
 }
 
 impl Drop for FailOnDrop {
     fn drop(&mut self) {
-        if !self.lifecycle.is_stopping() {
+        if self.armed && !self.lifecycle.is_stopping() {
             tracing::error!(task = self.name, "a critical task ended; the daemon stops");
             self.lifecycle.inner.failed.store(true, Ordering::Relaxed);
             self.lifecycle.begin_shutdown("a critical task ended");
@@ -179,5 +219,34 @@ mod tests {
         lifecycle.drain(Duration::from_secs(10)).await;
         assert!(lifecycle.inner.alive().is_empty());
         assert!(!lifecycle.failed());
+    }
+
+    #[tokio::test]
+    async fn a_task_that_must_not_panic_may_end() {
+        let lifecycle = Lifecycle::new();
+        lifecycle.spawn_no_panic("done", async {});
+        lifecycle.spawn_no_panic("doomed", async { panic!("on purpose") });
+        lifecycle.stopping().await;
+        assert!(lifecycle.failed());
+
+        let lifecycle = Lifecycle::new();
+        lifecycle.spawn_no_panic("done", async {});
+        lifecycle.drain(Duration::from_secs(1)).await;
+        assert!(!lifecycle.is_stopping());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_must_finish_is_waited_for_after_the_deadline() {
+        let lifecycle = Lifecycle::new();
+        let guard = lifecycle.must_finish();
+        let (finish, finished) = tokio::sync::oneshot::channel();
+        lifecycle.spawn("refresh", async move {
+            tokio::time::sleep(Duration::from_secs(25)).await;
+            let _ = finish.send(());
+            drop(guard);
+        });
+        lifecycle.begin_shutdown("test");
+        lifecycle.drain(Duration::from_secs(10)).await;
+        assert!(finished.await.is_ok());
     }
 }
