@@ -266,6 +266,13 @@ impl App {
         let http = HttpServer::bind(&config).await.map_err(fail)?;
         let base_url = http.base_url();
 
+        let config_dir = cli.config_dir.as_ref().map(|_| dir.path());
+        let endpoint = Endpoint::resolve(cli.socket.as_deref(), config_dir)
+            .map_err(|error| fail(AppError::from(error)))?;
+        let socket = Listener::bind(&endpoint)
+            .await
+            .map_err(|error| fail(AppError::from(error)))?;
+
         let registry = Registry::new(dir.clone(), &config).map_err(fail)?;
         let credentials = Credentials::new(
             vault,
@@ -274,25 +281,12 @@ impl App {
             lifecycle.clone(),
             format!("{base_url}/callback"),
         );
-        for server in registry.snapshot().iter() {
-            credentials
-                .adopt(&server.name, &server.config)
-                .await
-                .map_err(fail)?;
-        }
         let pipeline = Pipeline::new(
             &config,
             registry.clone(),
             credentials.clone(),
             lifecycle.clone(),
         );
-
-        let config_dir = cli.config_dir.as_ref().map(|_| dir.path());
-        let endpoint = Endpoint::resolve(cli.socket.as_deref(), config_dir)
-            .map_err(|error| fail(AppError::from(error)))?;
-        let socket = Listener::bind(&endpoint)
-            .await
-            .map_err(|error| fail(AppError::from(error)))?;
 
         let web = web::Web {
             registry: registry.clone(),
@@ -326,6 +320,8 @@ impl App {
         })
     }
 
+    /// Nothing fails from here on. That matters: the first credentials may be refreshed at once, and
+    /// a process that ends in the middle of that loses the login.
     async fn run(self) -> ExitCode {
         let Self {
             lifecycle,
@@ -334,6 +330,14 @@ impl App {
             control,
             socket,
         } = self;
+        let mut termination = Termination::listen();
+        control.sync().await;
+        if let Err(error) = control.credentials.sweep().await {
+            tracing::warn!(
+                error = chain(&error),
+                "unused credentials stay in the vault"
+            );
+        }
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             url = control.facts.base_url,
@@ -356,7 +360,7 @@ impl App {
                 lifecycle.drain(DRAIN).await;
                 return ExitCode::FAILURE;
             }
-            () = until_drained(&lifecycle) => {}
+            () = until_drained(&lifecycle, &mut termination) => {}
         }
         farewell.cancel();
         let _ = tokio::time::timeout(CONTROL_FAREWELL, control).await;
@@ -370,40 +374,63 @@ impl App {
     }
 }
 
-/// Waits for the end: the first signal asks for an orderly one, the second for a quick one.
-async fn until_drained(lifecycle: &Lifecycle) {
+/// Waits for the end: the first signal asks for an orderly one, the second for a quick one that still
+/// finishes what must be finished, the third for one at once.
+async fn until_drained(lifecycle: &Lifecycle, termination: &mut Termination) {
     tokio::select! {
-        signal = termination() => lifecycle.begin_shutdown(signal),
+        signal = termination.asked() => lifecycle.begin_shutdown(signal),
         () = lifecycle.stopping() => {}
     }
     let mut drained = pin!(lifecycle.drain(DRAIN));
     tokio::select! {
         () = &mut drained => return,
-        _ = termination() => lifecycle.abort(),
+        _ = termination.asked() => lifecycle.abort(),
     }
-    drained.await;
-}
-
-#[cfg(unix)]
-async fn termination() -> &'static str {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        return std::future::pending().await;
-    };
     tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
+        () = drained => {}
+        _ = termination.asked() => {}
     }
 }
 
-#[cfg(not(unix))]
-async fn termination() -> &'static str {
-    match tokio::signal::ctrl_c().await {
-        Ok(()) => "Ctrl-C",
-        Err(_) => std::future::pending().await,
+/// The signals that ask for the end, received from its making on, so that none is missed.
+struct Termination {
+    #[cfg(unix)]
+    signals: Option<[tokio::signal::unix::Signal; 2]>,
+}
+
+impl Termination {
+    #[cfg(unix)]
+    fn listen() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        let terminate = signal(SignalKind::terminate());
+        let interrupt = signal(SignalKind::interrupt());
+        // Without a handler a signal ends the process by itself.
+        let signals = terminate.and_then(|first| Ok([first, interrupt?])).ok();
+        Self { signals }
+    }
+
+    #[cfg(unix)]
+    async fn asked(&mut self) -> &'static str {
+        let Some([terminate, interrupt]) = &mut self.signals else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn listen() -> Self {
+        Self {}
+    }
+
+    #[cfg(not(unix))]
+    async fn asked(&mut self) -> &'static str {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => "Ctrl-C",
+            Err(_) => std::future::pending().await,
+        }
     }
 }
 

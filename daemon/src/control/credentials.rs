@@ -15,8 +15,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{Control, server_name, status};
-use crate::credentials::{CallbackOutcome, LoginOptions, Step};
+use crate::credentials::{CallbackOutcome, Farewell, LoginOptions, Step};
 use crate::oauth::callback::Callback;
+use crate::oauth::scope;
 use crate::types::ServerName;
 
 #[tonic::async_trait]
@@ -36,10 +37,13 @@ impl Credentials for Control {
         if !scopes.is_empty() {
             // In addition to what was granted so far: without it the new token could do less than the old.
             let granted = self.credentials.status(&name).scopes;
-            self.registry
-                .add_scopes(&name, &[granted, scopes.clone()].concat())
-                .await
-                .map_err(status::of)?;
+            let wanted = scope::union(&granted, &scopes);
+            let target = name.clone();
+            self.finish(move |this| async move {
+                let added = this.registry.add_scopes(&target, &wanted).await;
+                added.map_err(status::of)
+            })
+            .await?;
         }
         let server = self.registry.get(name.as_str()).map_err(status::of)?;
         let options = LoginOptions {
@@ -63,7 +67,10 @@ impl Credentials for Control {
         let name = server_name(&request.name)?;
         let callback = Callback::parse_pasted(&request.redirect_url).map_err(status::of)?;
         match self.credentials.complete_login(callback, Some(&name)).await {
-            CallbackOutcome::Completed(_) => Ok(Response::new(CompleteLoginResponse {})),
+            CallbackOutcome::Completed(_) | CallbackOutcome::AskedAnew(_) => {
+                // Who follows the login is shown the new request.
+                Ok(Response::new(CompleteLoginResponse {}))
+            }
             CallbackOutcome::Failed { error, .. } => Err(status::of(error)),
             CallbackOutcome::Unknown => Err(conflict(
                 "no sign-in is waiting for this redirect URL: it was used already, or given up",
@@ -84,11 +91,13 @@ impl Credentials for Control {
             .registry
             .get(&request.into_inner().name)
             .map_err(status::of)?;
-        let warnings = self
-            .credentials
-            .logout(&server.name)
-            .await
-            .map_err(status::of)?;
+        let farewell = self
+            .finish(move |this| async move {
+                let logout = this.credentials.logout(&server.name);
+                logout.await.map_err(status::of)
+            })
+            .await?;
+        let warnings = self.revoke(farewell).await?;
         Ok(Response::new(LogoutResponse { warnings }))
     }
 
@@ -111,6 +120,14 @@ impl Credentials for Control {
 }
 
 impl Control {
+    /// Tells the authorization server, also for a caller that has gone. Nothing waits for this.
+    pub(super) async fn revoke(&self, farewell: Farewell) -> Result<Vec<String>, Status> {
+        let revoking = self.lifecycle.spawn("revocation", farewell.revoke());
+        revoking
+            .await
+            .map_err(|_| Status::internal("the revocation was interrupted"))
+    }
+
     /// Passes the steps of a login on, until it ends or the watcher goes. The login itself goes on.
     async fn feed_login(
         self,

@@ -24,8 +24,8 @@ use mcpbridge_proto::v1::tools_server::ToolsServer;
 use mcpbridge_proto::{MAX_MESSAGE_BYTES, PeerIdentity};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
-use tonic::Request;
 use tonic::transport::Server;
+use tonic::{Request, Status};
 
 pub use daemon::Facts;
 
@@ -43,11 +43,42 @@ pub struct Control {
     pub pipeline: Pipeline,
     pub lifecycle: Lifecycle,
     pub facts: Facts,
-    /// Held while a server is added or removed.
+    /// Held while the configuration or a sign-in is changed.
     pub changing: Arc<Mutex<()>>,
 }
 
 impl Control {
+    /// Runs a change to its end, whether or not the caller waits for it, and one at a time: a server's
+    /// entry and its credential come and go together.
+    async fn finish<T, F>(
+        &self,
+        change: impl FnOnce(Self) -> F + Send + 'static,
+    ) -> Result<T, Status>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Status>> + Send,
+    {
+        let this = self.clone();
+        let changing = self.lifecycle.spawn("change", async move {
+            let lock = Arc::clone(&this.changing);
+            let _changing = lock.lock().await;
+            let outcome = change(this.clone()).await;
+            this.sync().await;
+            outcome
+        });
+        changing
+            .await
+            .map_err(|_| Status::internal("the change was interrupted"))?
+    }
+
+    /// Hands the configured servers to their credentials: at the start, and after every change. The
+    /// registry reads the whole file again then, so what a person wrote into it arrives as well.
+    pub async fn sync(&self) {
+        let snapshot = self.registry.snapshot();
+        let servers = snapshot.iter().map(|server| (&server.name, &server.config));
+        self.credentials.sync(servers).await;
+    }
+
     /// Serves until `ended`. It outlives the rest of the daemon, so that `mcpbridgectl stop` gets
     /// its answer.
     pub async fn serve(
@@ -78,7 +109,7 @@ fn caller<T>(request: &Request<T>) -> Caller {
     }
 }
 
-fn server_name(text: &str) -> Result<ServerName, tonic::Status> {
+fn server_name(text: &str) -> Result<ServerName, Status> {
     text.parse()
         .map_err(|error| status::invalid("name", &error))
 }

@@ -52,10 +52,11 @@ impl Policy for Control {
             .effect
             .parse()
             .map_err(|error| status::invalid("effect", &error))?;
-        self.registry
-            .set_policy(&name, glob(&rule.tool), effect)
-            .await
-            .map_err(status::of)?;
+        self.finish(move |this| async move {
+            let set = this.registry.set_policy(&name, glob(&rule.tool), effect);
+            set.await.map_err(status::of)
+        })
+        .await?;
         Ok(Response::new(SetPolicyResponse {}))
     }
 
@@ -65,10 +66,11 @@ impl Policy for Control {
     ) -> Result<Response<UnsetPolicyResponse>, Status> {
         let request = request.into_inner();
         let name = server_name(&request.server)?;
-        self.registry
-            .unset_policy(&name, glob(&request.tool))
-            .await
-            .map_err(status::of)?;
+        self.finish(move |this| async move {
+            let unset = this.registry.unset_policy(&name, glob(&request.tool));
+            unset.await.map_err(status::of)
+        })
+        .await?;
         Ok(Response::new(UnsetPolicyResponse {}))
     }
 

@@ -1,7 +1,6 @@
 //! Adding, showing and removing servers.
 
 use std::pin::Pin;
-use std::sync::Arc;
 
 use futures_util::Stream;
 use http::{HeaderName, HeaderValue};
@@ -15,7 +14,7 @@ use url::Url;
 
 use super::{Control, server_name, status};
 use crate::config::{AuthMode, OAuthConfig, PolicyConfig, ServerConfig};
-use crate::credentials::ServerSecrets;
+use crate::credentials::{Farewell, ServerSecrets};
 use crate::registry::Added;
 use crate::types::{Effect, Secret, ServerName};
 
@@ -88,9 +87,10 @@ impl Servers for Control {
             .get(&request.into_inner().name)
             .map_err(status::of)?;
         let name = server.name.clone();
-        let warnings = self
+        let farewell = self
             .finish(move |this| async move { this.remove(&name).await })
             .await?;
+        let warnings = self.revoke(farewell).await?;
         Ok(Response::new(v1::RemoveServerResponse { warnings }))
     }
 
@@ -109,27 +109,6 @@ impl Servers for Control {
 }
 
 impl Control {
-    /// Runs a change of the server list to its end, whether or not the caller waits for it, and one
-    /// at a time: a server's entry and its credential come and go together.
-    async fn finish<T, F>(
-        &self,
-        change: impl FnOnce(Self) -> F + Send + 'static,
-    ) -> Result<T, Status>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, Status>> + Send,
-    {
-        let this = self.clone();
-        let changing = self.lifecycle.spawn("change-servers", async move {
-            let lock = Arc::clone(&this.changing);
-            let _changing = lock.lock().await;
-            change(this).await
-        });
-        changing
-            .await
-            .map_err(|_| Status::internal("the change was interrupted"))?
-    }
-
     async fn add(
         &self,
         name: &ServerName,
@@ -141,16 +120,14 @@ impl Control {
             .add(name, config.clone())
             .await
             .map_err(status::of)?;
-        if added == Added::New {
-            // The secrets follow the entry, not the reverse: an entry without secrets shows as
-            // logged out, while secrets without an entry would stay behind unseen.
-            let stored = self.credentials.store_secrets(name, &config, secrets).await;
-            let adopted = match stored {
-                Ok(()) => self.credentials.adopt(name, &config).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = adopted {
-                let _ = self.registry.remove(name).await;
+        // The secrets follow the entry, not the reverse: an entry without secrets shows as logged
+        // out, while secrets without an entry would stay behind unseen.
+        if added == Added::New || !secrets.is_empty() {
+            let stored = self.credentials.store_secrets(name, &config, secrets);
+            if let Err(error) = stored.await {
+                if added == Added::New {
+                    let _ = self.registry.remove(name).await;
+                }
                 return Err(status::of(error));
             }
         }
@@ -158,10 +135,13 @@ impl Control {
     }
 
     /// Secrets first: when that fails, the entry is still there to try again with.
-    async fn remove(&self, name: &ServerName) -> Result<Vec<String>, Status> {
-        let warnings = self.credentials.forget(name).await.map_err(status::of)?;
-        self.registry.remove(name).await.map_err(status::of)?;
-        Ok(warnings)
+    async fn remove(&self, name: &ServerName) -> Result<Farewell, Status> {
+        let farewell = self.credentials.forget(name).await.map_err(status::of)?;
+        if let Err(error) = self.registry.remove(name).await {
+            farewell.revoke().await;
+            return Err(status::of(error));
+        }
+        Ok(farewell)
     }
 
     /// Sends all servers, then differences, until the watcher or the daemon goes.

@@ -40,8 +40,20 @@ pub enum CredentialError {
         #[source]
         source: UnreadableRecord,
     },
+    /// Found at the end of a sign-in.
+    #[error("{0} was removed or changed meanwhile")]
+    Changed(ServerName),
     #[error("the daemon is stopping")]
     Stopping,
+}
+
+impl CredentialError {
+    pub(super) fn logged_out(server: &ServerName, reason: Option<String>) -> Self {
+        Self::NeedsLogin {
+            server: server.clone(),
+            reason: reason.unwrap_or_else(|| "nobody has signed in".to_owned()),
+        }
+    }
 }
 
 impl Classify for CredentialError {
@@ -52,7 +64,9 @@ impl Classify for CredentialError {
             | Self::FreshTokenRefused { .. }
             | Self::StaticRefused { .. } => ErrorKind::NeedsLogin,
             Self::Backoff { .. } | Self::Stopping => ErrorKind::Unavailable,
-            Self::NotOAuth { .. } | Self::NotRefreshable { .. } => ErrorKind::Conflict,
+            Self::NotOAuth { .. } | Self::NotRefreshable { .. } | Self::Changed(_) => {
+                ErrorKind::Conflict
+            }
             Self::TimedOut { .. } => ErrorKind::TimedOut,
             Self::Vault { source, .. } => source.kind(),
             Self::Record { .. } => ErrorKind::Conflict,
@@ -63,6 +77,7 @@ impl Classify for CredentialError {
         match self {
             Self::UnknownServer(_) => Some("mcpbridgectl list shows the configured servers".into()),
             Self::NeedsLogin { server, .. }
+            | Self::Changed(server)
             | Self::NotRefreshable { server }
             | Self::FreshTokenRefused { server } => {
                 Some(format!("run `{}`", login_command(server, &[])))

@@ -114,6 +114,7 @@ impl Reach<'_> {
         grant: Grant<'_>,
     ) -> Result<TokenResponse, TokenError> {
         let identity = client.identity();
+        let sent = sent_secrets(client, &grant);
         let endpoint = TokenEndpoint {
             url: endpoint,
             client: &identity,
@@ -124,7 +125,9 @@ impl Reach<'_> {
             let net = net.clone();
             async move { net.send(policy, request).await }
         };
-        token::request(endpoint, grant, send).await
+        token::request(endpoint, grant, send)
+            .await
+            .map_err(|error| without_echo(error, &sent))
     }
 
     pub(super) async fn register(
@@ -154,24 +157,70 @@ impl Reach<'_> {
 
     /// Revokes what can be revoked; None when all went well or nothing is offered. The answer is a
     /// line for the person.
+    ///
+    /// A server should drop the access token with the refresh token (RFC 7009 §2.1) but need not, and
+    /// may not be able to revoke it: asking for that as well is for nobody to know.
     pub(super) async fn revoke(self, record: &CredentialRecord) -> Option<String> {
         let endpoint = record.revocation_endpoint.as_ref()?;
-        let identity = record.client.identity();
-        let (token, kind) = match &record.tokens.refresh_token {
-            Some(token) => (token, TokenKind::Refresh),
-            None => (&record.tokens.access_token, TokenKind::Access),
-        };
-        let request = revocation::request(endpoint, &identity, token, kind);
-        let problem = match self.net.send(self.policy, request).await {
-            Ok(response) if response.status.is_success() => return None,
-            Ok(response) => format!("status {}", response.status.as_u16()),
-            Err(error) => chain(&error),
+        let access = (&record.tokens.access_token, TokenKind::Access);
+        let refresh = record.tokens.refresh_token.as_ref();
+        let first = refresh.map_or(access, |token| (token, TokenKind::Refresh));
+        let problem = match self.revoke_one(endpoint, record, first).await {
+            Ok(()) if refresh.is_some() => {
+                let _ = self.revoke_one(endpoint, record, access).await;
+                return None;
+            }
+            Ok(()) => return None,
+            Err(problem) => problem,
         };
         let endpoint = display_url(endpoint);
         Some(format!(
             "the tokens are forgotten here, but {endpoint} did not revoke them: {problem}"
         ))
     }
+
+    async fn revoke_one(
+        self,
+        endpoint: &Url,
+        record: &CredentialRecord,
+        (token, kind): (&Secret, TokenKind),
+    ) -> Result<(), String> {
+        let request = revocation::request(endpoint, &record.client.identity(), token, kind);
+        match self.net.send(self.policy, request).await {
+            Ok(response) if response.status.is_success() => Ok(()),
+            Ok(response) => Err(format!("status {}", response.status.as_u16())),
+            Err(error) => Err(chain(&error)),
+        }
+    }
+}
+
+/// What a token request tells the server in confidence.
+fn sent_secrets(client: &ClientRecord, grant: &Grant<'_>) -> Vec<Secret> {
+    let mut sent: Vec<Secret> = client.secret.iter().cloned().collect();
+    match grant {
+        Grant::AuthorizationCode { code, verifier, .. } => {
+            sent.extend([(*code).clone(), (*verifier).clone()]);
+        }
+        Grant::RefreshToken { refresh_token } => sent.push((*refresh_token).clone()),
+        Grant::ClientCredentials { .. } => {}
+    }
+    sent
+}
+
+/// Descriptions are shown and logged, and some servers repeat in them what they refuse. A long one
+/// is cut, so the beginning of a secret counts.
+fn without_echo(mut error: TokenError, sent: &[Secret]) -> TokenError {
+    let start = |secret: &Secret| secret.expose().chars().take(12).collect::<String>();
+    if let TokenError::Refused { error, .. } = &mut error {
+        let echoes = |text: &str| sent.iter().any(|secret| text.contains(&start(secret)));
+        if error.description.as_deref().is_some_and(echoes) {
+            error.description = None;
+        }
+        if echoes(error.code.as_str()) {
+            error.code = ErrorCode::Other("an error that repeats a secret".to_owned());
+        }
+    }
+    error
 }
 
 fn tokens(

@@ -7,7 +7,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::error::CredentialError;
 use super::record::CredentialRecord;
-use super::schedule::usable;
 use super::state::{Authorization, Status, TokenId};
 use crate::clock::SharedClock;
 use crate::net::AddressPolicy;
@@ -52,18 +51,34 @@ impl Handle {
         server: &ServerName,
         refused: Option<TokenId>,
     ) -> Result<Authorization, CredentialError> {
-        if let Some(token) = &self.view.borrow().token
-            && refused != Some(token.id)
-            && usable(token.expires_at, self.clock.now())
-        {
-            return Ok(token.authorization.clone());
-        }
-        self.ask(server, |reply| Command::Token { refused, reply })
-            .await
+        let seen = {
+            let view = self.view.borrow();
+            if let Some(token) = &view.token
+                && refused != Some(token.id)
+                && token.is_usable(self.clock.now())
+            {
+                return Ok(token.authorization.clone());
+            }
+            view.newest()
+        };
+        self.ask(server, |reply| Command::Token {
+            refused,
+            seen,
+            reply,
+        })
+        .await
     }
 
     pub(super) async fn refresh(&self, server: &ServerName) -> Result<(), CredentialError> {
-        self.ask(server, |reply| Command::Refresh { reply }).await
+        let seen = self.view.borrow().newest();
+        self.ask(server, |reply| Command::Refresh { seen, reply })
+            .await
+    }
+
+    /// Waits for a refresh that is under way. Those who need the task while they hold a lock wait
+    /// here first, without it: the authorization server decides how long that takes.
+    pub(super) async fn quiet(&self, server: &ServerName) -> Result<(), CredentialError> {
+        self.ask(server, |reply| Command::Quiet { reply }).await
     }
 
     pub(super) async fn install(
@@ -123,21 +138,41 @@ pub(super) struct View {
     pub(super) token: Option<LiveToken>,
 }
 
+impl View {
+    fn newest(&self) -> Option<TokenId> {
+        self.token.as_ref().map(|token| token.id)
+    }
+}
+
 #[derive(Clone)]
 pub(super) struct LiveToken {
     pub(super) authorization: Authorization,
     pub(super) id: TokenId,
-    pub(super) expires_at: Option<Timestamp>,
+    /// None for a token that does not say when it ends.
+    pub(super) usable_until: Option<Timestamp>,
+}
+
+impl LiveToken {
+    pub(super) fn is_usable(&self, now: Timestamp) -> bool {
+        self.usable_until.is_none_or(|end| now < end)
+    }
 }
 
 pub(super) enum Command {
-    /// A token that is not `refused`.
+    /// A token that is not `refused`. What is newer than `seen`, the newest when this was asked,
+    /// is the outcome of a refresh that this caller waited for, and good enough.
     Token {
         refused: Option<TokenId>,
+        seen: Option<TokenId>,
         reply: Reply<Authorization>,
     },
-    /// Refresh now, whatever the schedule says.
-    Refresh { reply: Reply<()> },
+    /// Refresh now, whatever the schedule says, unless that happened since `seen`.
+    Refresh {
+        seen: Option<TokenId>,
+        reply: Reply<()>,
+    },
+    /// Nothing: it is answered when what was under way is done.
+    Quiet { reply: Reply<()> },
     /// Replaces the tokens with those of a new login.
     Install {
         record: Box<CredentialRecord>,

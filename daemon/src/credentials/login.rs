@@ -1,7 +1,8 @@
 //! One sign-in from the first probe to stored tokens.
 //!
 //! It runs in a task of its own and goes on when the caller leaves: the person may be looking at a
-//! browser. Nothing is stored until there are tokens, so giving up at any step loses nothing.
+//! browser. Nothing is stored until there are tokens, so giving up before the redirect loses nothing;
+//! from the redirect on it is not given up, because a code works once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +16,8 @@ use super::grant::{CodeExchange, Reach, RegisterError, client_is_unknown};
 use super::logins::{CallbackOutcome, Step};
 use super::record::{ClientRecord, CredentialId, CredentialRecord, Tokens};
 use super::state::{State, login_command};
-use super::{Credentials, Slot};
-use crate::config::{ResourceSetting, ServerConfig};
+use super::{Credentials, Source};
+use crate::config::{AuthMode, ResourceSetting, ServerConfig};
 use crate::error::{Classify, ErrorKind, chain};
 use crate::net::AddressPolicy;
 use crate::oauth::authorize::AuthorizationRequest;
@@ -86,7 +87,10 @@ impl Classify for LoginError {
             Self::Request(error) => error.hint(),
             Self::Callback(error) => error.hint(),
             Self::Exchange(error) => error.hint(),
-            Self::Expired { server } => Some(format!("run `{}`", login_command(server, &[]))),
+            Self::Expired { server } => Some(format!(
+                "run `{}`; if the browser showed an error, that registers a new client",
+                login_command(server, &[])
+            )),
             Self::Store(error) => error.hint(),
             Self::Randomness(_) | Self::Cancelled => None,
         }
@@ -116,17 +120,17 @@ impl Credentials {
         config: &ServerConfig,
         options: LoginOptions,
     ) -> Result<watch::Receiver<Step>, CredentialError> {
-        let usable = match self.slot(server)? {
-            Slot::Fixed(_) if config.auth != crate::config::AuthMode::Oauth => {
+        let usable = match self.slot(server)?.source {
+            Source::Fixed(_) if config.auth != AuthMode::Oauth => {
                 let server = server.clone();
                 return Err(CredentialError::NotOAuth {
                     server,
                     action: "sign in to",
                 });
             }
-            Slot::Fixed(_) => true,
-            Slot::OAuth(handle) => handle.view().borrow().status.state != State::NeedsLogin,
-            Slot::LoggedOut(_) => false,
+            Source::Fixed(_) => true,
+            Source::OAuth(handle) => handle.view().borrow().status.state != State::NeedsLogin,
+            Source::LoggedOut(_) => false,
         };
         if usable && !options.force {
             return Ok(watch::channel(Step::Completed).1);
@@ -135,7 +139,7 @@ impl Credentials {
         Ok(self
             .inner
             .logins
-            .join_or_start(server, move |steps, cancelled| {
+            .join_or_start(server, &config.clone(), move |steps, cancelled| {
                 let lifecycle = this.inner.context.lifecycle.clone();
                 lifecycle.spawn("login", async move {
                     let login = Login {
@@ -143,8 +147,9 @@ impl Credentials {
                         server: name,
                         config,
                         steps,
+                        cancelled,
                     };
-                    login.run(cancelled).await;
+                    login.run().await;
                 });
             }))
     }
@@ -165,17 +170,12 @@ struct Login {
     server: ServerName,
     config: ServerConfig,
     steps: watch::Sender<Step>,
+    cancelled: CancellationToken,
 }
 
 impl Login {
-    async fn run(self, cancelled: CancellationToken) {
-        let lifecycle = self.credentials.inner.context.lifecycle.clone();
-        let outcome = tokio::select! {
-            outcome = self.sign_in() => outcome,
-            () = cancelled.cancelled() => Err(LoginError::Cancelled),
-            () = lifecycle.stopping() => Err(LoginError::Cancelled),
-        };
-        let last = match outcome {
+    async fn run(self) {
+        let last = match self.sign_in().await {
             Ok(()) => {
                 tracing::info!(server = %self.server, "signed in");
                 Step::Completed
@@ -194,19 +194,33 @@ impl Login {
             crate::net::display_url(&self.config.url)
         ));
         let Reach { net, policy } = self.reach();
-        let protected = match discover(net, policy, &self.config).await? {
+        let found = discover(net, policy, &self.config);
+        let protected = match self.until_given_up(found).await?? {
             Found::Open => return self.install(None).await,
             Found::Protected(protected) => protected,
         };
         if let Some(client) = self.kept_client(&protected)? {
+            let logins = &self.credentials.inner.logins;
+            logins.set_silent(&self.server, true);
             match self.authorize(&protected, &client).await {
                 // The server has forgotten the client of the last sign-in: register, once.
                 Err(LoginError::Exchange(error)) if client_is_unknown(&error) => {}
                 other => return other,
             }
         }
-        let client = self.new_client(&protected).await?;
+        let client = self.until_given_up(self.new_client(&protected)).await??;
         self.authorize(&protected, &client).await
+    }
+
+    /// The outcome of `work`, unless the sign-in is given up before.
+    async fn until_given_up<T>(&self, work: impl Future<Output = T>) -> Result<T, LoginError> {
+        let lifecycle = &self.credentials.inner.context.lifecycle;
+        tokio::select! {
+            biased;
+            () = self.cancelled.cancelled() => Err(LoginError::Cancelled),
+            () = lifecycle.stopping() => Err(LoginError::Cancelled),
+            outcome = work => Ok(outcome),
+        }
     }
 
     /// From the authorization URL to stored tokens.
@@ -233,11 +247,8 @@ impl Login {
         }
         .url();
 
-        let mut expected = self
-            .credentials
-            .inner
-            .logins
-            .expect(state.expose(), &self.server);
+        let logins = &self.credentials.inner.logins;
+        let mut expected = logins.expect(state.expose(), &self.server, self.steps.subscribe());
         let expires_at = context
             .clock
             .now()
@@ -249,12 +260,16 @@ impl Login {
             redirect_uri: client.redirect_uri.clone(),
             expires_at,
         });
-        let callback = tokio::time::timeout(CONSENT_LIMIT, &mut expected.redirect)
-            .await
+        let redirect = tokio::time::timeout(CONSENT_LIMIT, &mut expected.redirect);
+        let callback = self
+            .until_given_up(redirect)
+            .await?
             .map_err(|_| LoginError::Expired {
                 server: self.server.clone(),
             })?
             .map_err(|_| LoginError::Cancelled)?;
+        let _finish = context.lifecycle.must_finish();
+        logins.set_silent(&self.server, false);
         let code = callback.code(ExpectedIssuer {
             issuer: &protected.server.issuer,
             advertised: protected.server.iss_advertised,
@@ -279,7 +294,8 @@ impl Login {
             .await
     }
 
-    /// The dynamic client of the last sign-in, if it was made by this server for this redirect.
+    /// The dynamic client of the last sign-in, if it was made by this server for this redirect, and
+    /// the last browser that was sent there with it came back.
     fn kept_client(&self, protected: &Protected) -> Result<Option<ClientRecord>, LoginError> {
         let redirect_uri = self.redirect_uri();
         let kept = self.credentials.credential_of(&self.server, &self.config)?;
@@ -287,7 +303,8 @@ impl Login {
             .filter(|kept| kept.issuer == protected.server.issuer)
             .map(|kept| kept.client)
             .filter(|client| client.dynamic && client.redirect_uri == redirect_uri)
-            .filter(|_| self.config.oauth.client_id.is_none()))
+            .filter(|_| self.config.oauth.client_id.is_none())
+            .filter(|_| !self.credentials.inner.logins.is_silent(&self.server)))
     }
 
     async fn new_client(&self, protected: &Protected) -> Result<ClientRecord, LoginError> {

@@ -13,6 +13,9 @@ use zeroize::Zeroizing;
 use crate::oauth::client::{AuthMethod, ClientIdentity};
 use crate::types::{Secret, ServerName};
 
+pub(super) const CREDENTIAL_PREFIX: &str = "credential/";
+pub(super) const SERVER_PREFIX: &str = "server/";
+
 /// Identity of a credential. Its text form is the vault record's name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -29,7 +32,7 @@ impl CredentialId {
             context.update(part.as_bytes());
         }
         let digest = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(context.finish());
-        Self(format!("credential/{digest}"))
+        Self(format!("{CREDENTIAL_PREFIX}{digest}"))
     }
 
     pub(super) fn record_id(&self) -> &str {
@@ -38,7 +41,7 @@ impl CredentialId {
 }
 
 pub(super) fn server_record_id(server: &ServerName) -> String {
-    format!("server/{server}")
+    format!("{SERVER_PREFIX}{server}")
 }
 
 /// Sealed under `server/{name}`.

@@ -4,27 +4,44 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// A token this close to its end is not handed out any more: it would expire on its way.
-pub(super) const EXPIRY_LEEWAY: SignedDuration = SignedDuration::from_secs(2);
+/// A token this close to its end is not handed out any more: it would expire on its way. For tokens
+/// that live only seconds it is a tenth of their life, or they would never be handed out.
+const EXPIRY_LEEWAY: SignedDuration = SignedDuration::from_secs(2);
+
+/// Tokens that live shorter than this are refreshed when they are asked for and not ahead of it:
+/// that would ask for a token every second, all day, for nobody.
+const SHORTEST_AHEAD: SignedDuration = SignedDuration::from_secs(5);
 
 /// No sleep is longer than this. Monotonic timers stand still while a laptop sleeps, so the wall
 /// clock is looked at again at least this often.
 pub(super) const MAX_SLEEP: Duration = Duration::from_secs(20);
 
 const BACKOFF_FIRST: Duration = Duration::from_secs(2);
-const BACKOFF_CAP: Duration = Duration::from_secs(300);
+pub(super) const BACKOFF_CAP: Duration = Duration::from_secs(300);
 
 /// A random number in `0.0..1.0`, as a parameter so that the functions here stay pure.
 pub(super) type Jitter = f64;
 
 /// The moment to refresh a token: 65 to 75 % of its lifetime, so that many servers added together
-/// do not refresh together.
-pub(super) fn refresh_at(issued: Timestamp, expires: Timestamp, jitter: Jitter) -> Timestamp {
-    let lifetime = expires.duration_since(issued).max(SignedDuration::ZERO);
+/// do not refresh together. None for tokens that are refreshed on demand.
+pub(super) fn refresh_at(
+    issued: Timestamp,
+    expires: Timestamp,
+    jitter: Jitter,
+) -> Option<Timestamp> {
+    let lifetime = expires.duration_since(issued);
+    if lifetime < SHORTEST_AHEAD {
+        return None;
+    }
     let share = 0.65 + 0.10 * jitter.clamp(0.0, 1.0);
-    issued
-        .checked_add(lifetime.mul_f64(share))
-        .unwrap_or(expires)
+    issued.checked_add(lifetime.mul_f64(share)).ok()
+}
+
+/// Whether the time for something has come that was to happen at `due`, at most `longest` after it
+/// was planned. A clock that was set back must not stretch the wait.
+pub(super) fn is_due(due: Timestamp, longest: SignedDuration, now: Timestamp) -> bool {
+    let left = due.duration_since(now);
+    left <= SignedDuration::ZERO || left > longest
 }
 
 /// How long to wait after the `failures`th failure in a row (1 is the first): doubling, capped,
@@ -37,9 +54,11 @@ pub(super) fn backoff(failures: u32, jitter: Jitter) -> Duration {
     full.mul_f64(1.0 - 0.5 * jitter.clamp(0.0, 1.0))
 }
 
-/// Whether a token that ends at `expires` can still be used at `now`.
-pub(super) fn usable(expires: Option<Timestamp>, now: Timestamp) -> bool {
-    expires.is_none_or(|expires| expires.duration_since(now) > EXPIRY_LEEWAY)
+/// The moment from which a token is not handed out any more.
+pub(super) fn last_use(issued: Timestamp, expires: Timestamp) -> Timestamp {
+    let lifetime = expires.duration_since(issued).max(SignedDuration::ZERO);
+    let leeway = EXPIRY_LEEWAY.min(lifetime / 10);
+    expires.checked_sub(leeway).unwrap_or(expires)
 }
 
 /// How long to sleep towards `due` before looking at the clock again.
@@ -63,15 +82,33 @@ mod tests {
         for (jitter, expected) in [(0.0, 2340), (0.5, 2520), (1.0, 2700), (7.0, 2700)] {
             assert_eq!(
                 refresh_at(at(0), at(3600), jitter),
-                at(expected),
+                Some(at(expected)),
                 "jitter {jitter}"
             );
         }
     }
 
     #[test]
-    fn a_token_that_is_expired_on_arrival_is_due_at_once() {
-        assert_eq!(refresh_at(at(0), at(-5), 0.5), at(0));
+    fn tokens_that_live_only_seconds_are_not_refreshed_ahead() {
+        for expires in [-5, 0, 1, 4] {
+            assert_eq!(refresh_at(at(0), at(expires), 0.5), None, "{expires} s");
+        }
+        assert!(refresh_at(at(0), at(5), 0.5).is_some());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_stretch_a_wait() {
+        let longest = SignedDuration::from_secs(300);
+        for (now, due) in [
+            (0, false),
+            (9, false),
+            (10, true),
+            (99, true),
+            (-290, false),
+            (-291, true),
+        ] {
+            assert_eq!(is_due(at(10), longest, at(now)), due, "{now}");
+        }
     }
 
     #[test]
@@ -91,10 +128,10 @@ mod tests {
     }
 
     #[test]
-    fn a_token_in_its_last_seconds_is_not_handed_out() {
-        assert!(usable(None, at(0)));
-        assert!(usable(Some(at(3)), at(0)));
-        assert!(!usable(Some(at(2)), at(0)));
-        assert!(!usable(Some(at(-1)), at(0)));
+    fn a_token_in_its_last_moments_is_not_handed_out() {
+        assert_eq!(last_use(at(0), at(3600)), at(3598));
+        assert_eq!(last_use(at(0), at(10)), at(9));
+        assert!(last_use(at(0), at(1)) > at(0), "the shortest can be used");
+        assert_eq!(last_use(at(0), at(-5)), at(-5));
     }
 }

@@ -3,7 +3,10 @@
 //! Commands are handled one after another; while a refresh is under way further callers queue and
 //! then find its result. Readers take the current token from a `watch` without asking the task.
 //! The order that keeps logins alive: a rotated refresh token is on disk (synced) *before* the
-//! access token that came with it is published.
+//! access token that came with it is published. Once begun, a refresh runs to its end: shutdown waits
+//! for it, and callers who leave do not stop it.
+
+mod status;
 
 use std::sync::Arc;
 
@@ -14,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use super::grant::{Reach, client_is_unknown, grant_is_dead};
 use super::handle::{Command, Handle, LiveToken, Refusal, View};
 use super::record::{CredentialRecord, Tokens, encode};
-use super::schedule::{self, backoff, refresh_at, usable};
+use super::schedule::{self, BACKOFF_CAP, backoff, is_due, last_use, refresh_at};
 use super::state::{Authorization, State, Status, TokenId};
 use crate::clock::SharedClock;
 use crate::error::chain;
@@ -53,7 +56,8 @@ pub(super) fn spawn(
     let task = Task::new(context, server, policy, record);
     let view = task.view.subscribe();
     let lifecycle = task.context.lifecycle.clone();
-    lifecycle.spawn("credential", task.run(inbox));
+    // A dead task would leave its servers without tokens until somebody looks.
+    lifecycle.spawn_no_panic("credential", task.run(inbox));
     Handle::new(commands, view, clock, policy)
 }
 
@@ -72,6 +76,11 @@ struct Task {
     last_refreshed: Option<Timestamp>,
     /// Whether the current token was made because its predecessor was refused.
     replaced_refused: bool,
+    /// The server refused the current token, and there is no refresh token to replace it with. It
+    /// still goes out: some servers refuse one kind of request and take all others.
+    refused: bool,
+    /// The client was registered anew since the last good refresh. Once is enough.
+    registered_anew: bool,
     /// Failed refreshes in a row, and what the last one said.
     failures: u32,
     problem: Option<String>,
@@ -97,6 +106,8 @@ impl Task {
             next_refresh: None,
             last_refreshed: None,
             replaced_refused: false,
+            refused: false,
+            registered_anew: false,
             failures: 0,
             problem: None,
             view: watch::Sender::new(View {
@@ -115,36 +126,53 @@ impl Task {
             let nap = schedule::nap(self.next_refresh, self.context.clock.now());
             tokio::select! {
                 biased;
-                () = lifecycle.stopping() => return,
+                () = lifecycle.stopping() => return self.leave().await,
                 command = inbox.recv() => match command {
                     Some(command) => {
                         if self.handle(command).await.is_break() {
                             return;
                         }
                     }
-                    None => return,
+                    None => return self.leave().await,
                 },
                 () = tokio::time::sleep(nap) => self.on_time().await,
             }
         }
     }
 
+    /// The last chance for a token that could not be stored so far.
+    async fn leave(self) {
+        if self.unsaved
+            && let Err(error) = self.save().await
+        {
+            tracing::error!(server = %self.server, error = chain(&error), "a new token is lost: it cannot be stored");
+        }
+    }
+
     async fn handle(&mut self, command: Command) -> std::ops::ControlFlow<()> {
-        // A caller that has gone away does not need its answer.
+        // A caller that has gone away does not need its answer, nor the work for it.
         match command {
-            Command::Token { refused, reply } => {
-                let _ = reply.send(self.token(refused).await);
+            Command::Token {
+                refused,
+                seen,
+                reply,
+            } if !reply.is_closed() => {
+                let _ = reply.send(self.token(refused, seen).await);
             }
-            Command::Refresh { reply } => {
-                self.failures = 0;
-                let _ = reply.send(self.refresh().await);
+            Command::Refresh { seen, reply } if !reply.is_closed() => {
+                let _ = reply.send(self.refresh_on_request(seen).await);
+            }
+            Command::Quiet { reply } => {
+                let _ = reply.send(Ok(()));
             }
             Command::Install { record, reply } => {
+                // Also for a caller that has gone: a person consented to this.
                 self.record = *record;
                 self.unsaved = true;
+                self.registered_anew = false;
                 let _ = reply.send(self.settle().await);
             }
-            Command::Forget { reply } => {
+            Command::Forget { reply } if !reply.is_closed() => {
                 let result = self.context.vault.remove(self.record.id.record_id()).await;
                 let done = result.is_ok();
                 let answer = result.map(|()| Box::new(self.record.clone()));
@@ -153,15 +181,13 @@ impl Task {
                     return std::ops::ControlFlow::Break(());
                 }
             }
+            Command::Token { .. } | Command::Refresh { .. } | Command::Forget { .. } => {}
         }
         std::ops::ControlFlow::Continue(())
     }
 
     async fn on_time(&mut self) {
-        if self
-            .next_refresh
-            .is_some_and(|due| due <= self.context.clock.now())
-        {
+        if self.refresh_is_due() {
             // What went wrong is in the status and the log.
             let _ = self.refresh().await;
         } else {
@@ -170,32 +196,58 @@ impl Task {
         }
     }
 
-    /// A token that is not `refused`, refreshing if that is what it takes.
-    async fn token(&mut self, refused: Option<TokenId>) -> Result<Authorization, Refusal> {
+    fn refresh_is_due(&self) -> bool {
+        let Some(due) = self.next_refresh else {
+            return false;
+        };
+        let tokens = &self.record.tokens;
+        let longest = match tokens.expires_at {
+            Some(expires) if self.failures == 0 => expires.duration_since(tokens.issued_at),
+            _ => SignedDuration::from_secs(BACKOFF_CAP.as_secs() as i64),
+        };
+        is_due(due, longest, self.context.clock.now())
+    }
+
+    /// A token that is not `refused`, refreshing if that is what it takes. A token newer than `seen`
+    /// is given without asking whether it is still good: one refresh serves all who waited for it.
+    async fn token(
+        &mut self,
+        refused: Option<TokenId>,
+        seen: Option<TokenId>,
+    ) -> Result<Authorization, Refusal> {
         let now = self.context.clock.now();
         let mut replaces_refused = false;
         if let Some(live) = &self.live {
-            let good = usable(live.expires_at, now);
+            let good = live.is_usable(now);
             if refused != Some(live.id) {
-                if good {
+                if good || seen != Some(live.id) {
                     return Ok(live.authorization.clone());
                 }
-            } else if good && self.was_refused_a_moment_ago(now) {
-                return Err(Refusal::FreshTokenRefused);
-            } else {
+            } else if good {
+                if self.was_refused_a_moment_ago(now) {
+                    return Err(Refusal::FreshTokenRefused);
+                }
                 replaces_refused = true;
             }
         }
-        self.live = None;
-        if self.failures > 0 && self.next_refresh.is_some_and(|retry| retry > now) {
+        if self.failures > 0 && !self.refresh_is_due() {
             return Err(self.unavailable());
         }
+        // The present token stays for those who were not refused: the refresh may fail.
+        self.refused = replaces_refused && self.record.tokens.refresh_token.is_none();
         self.refresh().await?;
         self.replaced_refused = replaces_refused;
         self.live
             .as_ref()
             .map(|live| live.authorization.clone())
             .ok_or_else(|| self.unavailable())
+    }
+
+    async fn refresh_on_request(&mut self, seen: Option<TokenId>) -> Result<(), Refusal> {
+        if self.live.as_ref().is_some_and(|live| seen != Some(live.id)) {
+            return Ok(());
+        }
+        self.refresh().await
     }
 
     fn was_refused_a_moment_ago(&self, now: Timestamp) -> bool {
@@ -212,16 +264,18 @@ impl Task {
         }
         let Some(refresh_token) = self.record.tokens.refresh_token.clone() else {
             self.publish();
-            return Err(match self.live {
-                Some(_) => Refusal::NotRefreshable,
-                None => self.unavailable(),
+            return Err(match self.state() {
+                (State::NeedsLogin, _) => self.unavailable(),
+                _ => Refusal::NotRefreshable,
             });
         };
+        let _finish = self.context.lifecycle.must_finish();
         self.publish_as(State::Refreshing, None);
         match self.request_tokens(&refresh_token).await {
             Ok(tokens) => {
                 self.record.tokens = tokens;
                 self.unsaved = true;
+                self.registered_anew = false;
                 self.last_refreshed = Some(self.context.clock.now());
                 tracing::info!(server = %self.server, "token refreshed");
                 self.settle().await
@@ -249,22 +303,29 @@ impl Task {
         };
         let now = self.context.clock.now();
         let first = reach.refresh(&self.record, refresh_token, now).await;
+        let (Err(error), Some(endpoint)) = (&first, &self.record.registration_endpoint) else {
+            return first;
+        };
         let client = &self.record.client;
-        match (&first, &self.record.registration_endpoint) {
-            (Err(error), Some(endpoint)) if client_is_unknown(error) && client.dynamic => {
-                tracing::info!(server = %self.server, "the client is unknown; registering anew");
-                let supported = [client.auth_method];
-                let scopes = &self.record.tokens.scopes;
-                let uri = &client.redirect_uri;
-                // When that fails too, the first refusal is the one that tells.
-                let Ok(client) = reach.register(endpoint, uri, scopes, &supported).await else {
-                    return first;
-                };
-                self.record.client = client;
-                reach.refresh(&self.record, refresh_token, now).await
-            }
-            _ => first,
+        if !client_is_unknown(error) || !client.dynamic || self.registered_anew {
+            return first;
         }
+        tracing::info!(server = %self.server, "the client is unknown; registering anew");
+        self.registered_anew = true;
+        let supported = [client.auth_method];
+        let scopes = &self.record.tokens.scopes;
+        let uri = &client.redirect_uri;
+        // When that fails too, the first refusal is the one that tells.
+        let Ok(client) = reach.register(endpoint, uri, scopes, &supported).await else {
+            return first;
+        };
+        let old = std::mem::replace(&mut self.record.client, client);
+        let second = reach.refresh(&self.record, refresh_token, now).await;
+        if second.as_ref().is_err_and(client_is_unknown) {
+            // The trouble is not the registration, and the refresh token belongs to the old client.
+            self.record.client = old;
+        }
+        second
     }
 
     /// The end of a sign-in. What the disk says matters less than what people see: a failed write
@@ -312,6 +373,7 @@ impl Task {
         self.failures = 0;
         self.problem = None;
         self.replaced_refused = false;
+        self.refused = false;
         self.last_id += 1;
         let id = TokenId(self.last_id);
         let expires_at = tokens.expires_at;
@@ -322,13 +384,13 @@ impl Task {
                     token: Some(id),
                 },
                 id,
-                expires_at,
+                usable_until: expires_at.map(|expires| last_use(tokens.issued_at, expires)),
             }),
             _ => None,
         };
         self.next_refresh = match (expires_at, &tokens.refresh_token) {
             (Some(expires), Some(_)) if self.record.ended.is_none() => {
-                Some(refresh_at(tokens.issued_at, expires, jitter()))
+                refresh_at(tokens.issued_at, expires, jitter())
             }
             _ => None,
         };
@@ -343,65 +405,6 @@ impl Task {
         let now = self.context.clock.now();
         self.next_refresh = now.checked_add(wait).ok();
         self.publish();
-    }
-
-    fn publish(&self) {
-        let (state, reason) = self.state();
-        self.publish_as(state, reason);
-    }
-
-    fn state(&self) -> (State, Option<String>) {
-        if let Some(reason) = &self.record.ended {
-            return (State::NeedsLogin, Some(reason.clone()));
-        }
-        if self.problem.is_some() {
-            return (State::Backoff, self.problem.clone());
-        }
-        let usable_now = |live: &LiveToken| usable(live.expires_at, self.context.clock.now());
-        if self.record.tokens.refresh_token.is_none() && !self.live.as_ref().is_some_and(usable_now)
-        {
-            let reason = "the token ended and the authorization server gave no refresh token";
-            return (State::NeedsLogin, Some(reason.to_owned()));
-        }
-        (State::Active, None)
-    }
-
-    fn publish_as(&self, state: State, reason: Option<String>) {
-        let record = &self.record;
-        let status = Status {
-            state,
-            reason,
-            issuer: Some(record.issuer.clone()),
-            resource: record.resource.clone(),
-            client_id: Some(record.client.id.clone()),
-            scopes: record.tokens.scopes.clone(),
-            expires_at: record.tokens.expires_at,
-            next_refresh_at: self.next_refresh,
-            last_refreshed_at: self.last_refreshed,
-            refreshable: record.tokens.refresh_token.is_some(),
-        };
-        let token = self.live.clone();
-        let changed = self.view.send_if_modified(|view| {
-            let same = view.status == status
-                && view.token.as_ref().map(|t| t.id) == token.as_ref().map(|t| t.id);
-            *view = View { status, token };
-            !same
-        });
-        if changed {
-            self.context
-                .pulse
-                .send_modify(|count| *count = count.wrapping_add(1));
-        }
-    }
-
-    /// Why there is no token, in the state things are in.
-    fn unavailable(&self) -> Refusal {
-        let (state, reason) = self.state();
-        let reason = reason.unwrap_or_else(|| "no token is left".to_owned());
-        match state {
-            State::NeedsLogin | State::LoggedOut => Refusal::NeedsLogin(reason),
-            State::Active | State::Refreshing | State::Backoff => Refusal::Backoff(reason),
-        }
     }
 }
 

@@ -25,7 +25,8 @@ pub(super) async fn exchange(
     admitted: &Admitted,
 ) -> Result<Response<Incoming>, CallError> {
     let name = &admitted.server.name;
-    let authorization = inner.credentials.authorization(name, None).await?;
+    let url = &admitted.server.config.url;
+    let authorization = inner.credentials.authorization(name, url, None).await?;
     let response = inner
         .upstream
         .send(&admitted.outgoing, &authorization.headers)
@@ -35,13 +36,19 @@ pub(super) async fn exchange(
     }
     drop(response);
     // Some servers refuse the probe with a token that works for everything else; then the token is
-    // not worth a refresh, and the client learns the era from `initialize`.
-    if admitted.traits.is_probe && inner.refuses_discover(name) {
+    // not worth a refresh, and the client learns the era from `initialize`. Where there is nothing to
+    // refresh, `initialize` has to show whether the token is at fault.
+    let replaceable = || inner.credentials.status(name).refreshable;
+    if admitted.traits.is_probe && (inner.refuses_discover(name) || !replaceable()) {
         return Err(CallError::NoDiscovery(name.clone()));
     }
     let response = match authorization.token {
         None => None,
-        Some(refused) => match inner.credentials.authorization(name, Some(refused)).await {
+        Some(refused) => match inner
+            .credentials
+            .authorization(name, url, Some(refused))
+            .await
+        {
             Ok(newer) => Some(
                 inner
                     .upstream

@@ -87,12 +87,9 @@ impl Bridge {
         let clock = Arc::new(SystemClock);
         let redirect_uri = "http://localhost/callback".to_owned();
         let credentials = Credentials::new(vault, net, clock, lifecycle.clone(), redirect_uri);
-        for server in registry.snapshot().iter() {
-            credentials
-                .adopt(&server.name, &server.config)
-                .await
-                .unwrap();
-        }
+        let snapshot = registry.snapshot();
+        let servers = snapshot.iter().map(|server| (&server.name, &server.config));
+        credentials.sync(servers).await;
         let pipeline = Pipeline::new(&config, registry, credentials, lifecycle.clone());
         let base = serve(super::router(pipeline), &lifecycle).await;
         let client = Client::builder(TokioExecutor::new()).build_http();

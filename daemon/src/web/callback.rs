@@ -47,6 +47,14 @@ pub(super) async fn callback(State(web): State<Web>, RawQuery(query): RawQuery) 
             &format!("{server} is ready to use. You can close this page."),
             "",
         ),
+        CallbackOutcome::AskedAnew(server) => page(
+            StatusCode::OK,
+            "Once more, please",
+            &format!(
+                "The authorization server of {server} had forgotten this bridge, which has introduced itself again."
+            ),
+            "Consent on the page that opens now, or on the URL in your terminal. You can close this one.",
+        ),
         CallbackOutcome::Failed { server, error } => page(
             http_status(error.kind()),
             "Sign-in failed",

@@ -41,7 +41,8 @@ pub(super) async fn servers(State(web): State<Web>) -> Json<Value> {
         let status = web.credentials.status(&server.name);
         json!({
             "name": server.name,
-            "url": server.config.url,
+            // Some servers take a key in the query.
+            "url": crate::net::display_url(&server.config.url),
             "proxy_url": format!("{}/mcp/{}", web.base_url, server.name),
             "auth": server.config.auth,
             "state": status.state.as_str(),
