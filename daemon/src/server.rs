@@ -4,9 +4,10 @@
 //! closed, outside the limit for our own. Every request then passes the [`OriginCheck`] before any
 //! route sees it, and carries its caller as an extension from there on.
 
+mod bind;
+
 use std::convert::Infallible;
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,8 +22,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 
+pub use self::bind::ServerError;
 use crate::config::Config;
-use crate::error::{Classify, ErrorKind};
 use crate::http::peer::{ForeignPeer, PeerCheck};
 use crate::http::{OriginCheck, Problem};
 use crate::lifecycle::Lifecycle;
@@ -30,57 +31,13 @@ use crate::types::Caller;
 
 /// Time a client has to send a request head, and an idle connection to be kept.
 const HEAD_LIMIT: Duration = Duration::from_secs(75);
+/// What one connection buffers, which also bounds a request's head.
+const MAX_BUFFER: usize = 64 * 1024;
 /// Connections of other users that are being told that they are refused, and how long each may last.
 const MAX_REFUSALS: usize = 16;
 const REFUSAL_LIMIT: Duration = Duration::from_secs(2);
 /// How long accepting pauses when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// With port 0 the two address families must agree on a port that the system chose for one.
-const PORT_ATTEMPTS: usize = 16;
-
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    #[error("port {port} on {address} is in use by another program")]
-    PortInUse {
-        address: IpAddr,
-        port: u16,
-        #[source]
-        source: io::Error,
-    },
-    #[error("cannot listen on {address} port {port}")]
-    Listen {
-        address: IpAddr,
-        port: u16,
-        #[source]
-        source: io::Error,
-    },
-    #[error("proxy_host {0:?} is not this machine: use localhost, 127.0.0.1 or ::1")]
-    NotLoopback(String),
-}
-
-impl Classify for ServerError {
-    fn kind(&self) -> ErrorKind {
-        match self {
-            Self::PortInUse { .. } => ErrorKind::Conflict,
-            Self::Listen { .. } => ErrorKind::Unavailable,
-            Self::NotLoopback(_) => ErrorKind::InvalidInput,
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::PortInUse { .. } => Some(
-                "Stop that program, or choose another port with --port or proxy_port in \
-                 config.json."
-                    .to_owned(),
-            ),
-            Self::Listen { .. } => {
-                Some("Choose another port with --port or proxy_port in config.json.".to_owned())
-            }
-            Self::NotLoopback(_) => None,
-        }
-    }
-}
 
 /// The bound port, not yet served.
 pub struct HttpServer {
@@ -95,20 +52,7 @@ impl HttpServer {
     /// Binds what `proxy_host` and `proxy_port` name. `localhost` means both loopback addresses, of
     /// which IPv6 may be missing; with port 0 the system chooses one.
     pub async fn bind(config: &Config) -> Result<Self, ServerError> {
-        let addresses = loopback_addresses(&config.proxy_host)?;
-        let attempts = if config.proxy_port == 0 {
-            PORT_ATTEMPTS
-        } else {
-            1
-        };
-        let mut bound = bind_all(&addresses, config.proxy_port).await;
-        for _ in 1..attempts {
-            if !matches!(bound, Err(ServerError::PortInUse { .. })) {
-                break;
-            }
-            bound = bind_all(&addresses, config.proxy_port).await;
-        }
-        let (listeners, port) = bound?;
+        let (listeners, port) = bind::listeners(&config.proxy_host, config.proxy_port).await?;
         let origins = OriginCheck::new(port, &config.allowed_hosts, &config.allowed_origins);
         let limit = config.max_connections.min(Semaphore::MAX_PERMITS);
         Ok(Self {
@@ -176,61 +120,6 @@ impl HttpServer {
     }
 }
 
-fn loopback_addresses(host: &str) -> Result<Vec<IpAddr>, ServerError> {
-    if host.eq_ignore_ascii_case("localhost") {
-        return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
-    }
-    let literal = host.trim_start_matches('[').trim_end_matches(']');
-    match literal.parse::<IpAddr>() {
-        Ok(address) if address.is_loopback() => Ok(vec![address]),
-        _ => Err(ServerError::NotLoopback(host.to_owned())),
-    }
-}
-
-async fn bind_all(
-    addresses: &[IpAddr],
-    mut port: u16,
-) -> Result<(Vec<TcpListener>, u16), ServerError> {
-    let mut listeners = Vec::new();
-    for address in addresses {
-        match bind_one(*address, port).await {
-            Ok((listener, bound)) => {
-                listeners.push(listener);
-                port = bound;
-            }
-            // A machine without IPv6 has only the first address; a port that another program holds
-            // there is an error, because clients may try ::1 first.
-            Err(ServerError::Listen { source, .. }) if !listeners.is_empty() => {
-                tracing::debug!(%address, error = %source, "not listening there");
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok((listeners, port))
-}
-
-async fn bind_one(address: IpAddr, port: u16) -> Result<(TcpListener, u16), ServerError> {
-    let bound = async {
-        let socket = TcpListener::bind(SocketAddr::new(address, port)).await?;
-        let port = socket.local_addr()?.port();
-        Ok((socket, port))
-    };
-    bound
-        .await
-        .map_err(|source: io::Error| match source.kind() {
-            io::ErrorKind::AddrInUse => ServerError::PortInUse {
-                address,
-                port,
-                source,
-            },
-            _ => ServerError::Listen {
-                address,
-                port,
-                source,
-            },
-        })
-}
-
 /// What the connections of the port share.
 struct Port {
     router: Router,
@@ -283,6 +172,7 @@ impl Port {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_LIMIT)
+            .max_buf_size(MAX_BUFFER)
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
@@ -338,6 +228,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+    use crate::error::{Classify, ErrorKind};
 
     fn config(host: &str, port: u16) -> Config {
         Config {
@@ -391,6 +282,17 @@ mod tests {
         let head = format!("host: localhost:{port}\r\norigin: https://evil.example\r\n");
         let foreign = exchange("127.0.0.1", port, &head).await;
         assert!(foreign.starts_with("HTTP/1.1 403"), "{foreign}");
+    }
+
+    #[tokio::test]
+    async fn an_endless_head_is_refused() {
+        let (port, _lifecycle) = start(8).await;
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let head = format!("GET / HTTP/1.1\r\nx: {}", "x".repeat(MAX_BUFFER));
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 431");
     }
 
     #[tokio::test]

@@ -44,13 +44,36 @@ struct Fields<W> {
     result: fmt::Result,
 }
 
+impl<W: Write> Fields<W> {
+    /// Writes a field whose value `write` writes.
+    fn field(&mut self, field: &Field, write: impl FnOnce(&mut Escaped<W>) -> fmt::Result) {
+        self.result = self.result.and_then(|()| {
+            self.out.0.write_char(' ')?;
+            if field.name() != "message" {
+                self.out.0.write_str(field.name())?;
+                self.out.0.write_char('=')?;
+            }
+            write(&mut self.out)
+        });
+    }
+}
+
 impl<W: Write> Visit for Fields<W> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let mut write = || match field.name() {
-            "message" => write!(self.out, " {value:?}"),
-            name => write!(self.out, " {name}={value:?}"),
-        };
-        self.result = self.result.and_then(|()| write());
+        self.field(field, |out| write!(out, "{value:?}"));
+    }
+
+    /// As `record_debug`, without a look at every character of what has nothing to escape.
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+        self.field(field, |out| {
+            if !value.bytes().all(plain) {
+                return write!(out, "{value:?}");
+            }
+            out.0.write_char('"')?;
+            out.0.write_str(value)?;
+            out.0.write_char('"')
+        });
     }
 }
 

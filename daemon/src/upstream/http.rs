@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -66,6 +67,8 @@ pub struct Upstream {
 pub struct Outgoing {
     method: Method,
     uri: Uri,
+    /// What `Host` says.
+    authority: HeaderValue,
     addresses: AddressPolicy,
     /// As received; what crosses the bridge is chosen when it is sent.
     headers: HeaderMap,
@@ -131,9 +134,12 @@ impl Outgoing {
         // Connectors do not resolve IP literals, so those are judged here.
         addresses.check_url(base)?;
         let uri = target(base, suffix, query)?;
+        let authority = HeaderValue::from_str(base.authority())
+            .map_err(|_| UpstreamError::Path("the server's URL has no usable host"))?;
         Ok(Self {
             method,
             uri,
+            authority,
             addresses,
             headers,
             body,
@@ -167,6 +173,7 @@ impl Upstream {
         *request.method_mut() = outgoing.method.clone();
         *request.uri_mut() = outgoing.uri.clone();
         let mut headers = forwarded(&outgoing.headers);
+        headers.insert(HOST, outgoing.authority.clone());
         for (name, value) in authorization {
             headers.insert(name.clone(), value.clone());
         }
@@ -204,6 +211,8 @@ fn client(addresses: AddressPolicy) -> Client {
         .wrap_connector(tcp);
     legacy::Client::builder(TokioExecutor::new())
         .pool_idle_timeout(IDLE_LIMIT)
+        // Ours is made with the target; theirs is printed and parsed for every request.
+        .set_host(false)
         .pool_timer(TokioTimer::new())
         .build(Connector(Arc::new(Timeout::new(tls, CONNECT_LIMIT))))
 }
