@@ -203,6 +203,7 @@ fn prepare(dir: &ConfigDir) -> Result<File, StartError> {
         writeln!(file, "{}", std::process::id())
     };
     write_pid(&mut file).map_err(unusable)?;
+    dir.remove_debris();
     sync_dir(dir.path()).map_err(unusable)?;
     Ok(file)
 }

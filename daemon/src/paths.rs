@@ -4,6 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+/// How the names of files begin that become another file when they are complete.
+const TEMPORARY: &str = ".tmp-";
+
 /// The configuration directory and the files in it.
 #[derive(Debug, Clone)]
 pub struct ConfigDir(PathBuf);
@@ -47,6 +50,18 @@ impl ConfigDir {
     pub fn ensure(&self) -> io::Result<()> {
         create_private_dir(&self.0)
     }
+
+    /// Removes what a crash left of [`write_atomic`]. Only for the holder of the lock.
+    pub fn remove_debris(&self) {
+        let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
+        for entry in entries {
+            let name = entry.file_name();
+            if name.to_string_lossy().starts_with(TEMPORARY) {
+                // It does no harm where it is.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
 }
 
 /// Creates `path` and its parents; the last one gets mode 0700.
@@ -84,7 +99,7 @@ pub fn write_atomic(path: &Path, content: &[u8]) -> io::Result<()> {
         .unwrap_or(Path::new("."));
     // tempfile creates with mode 0600 and removes the file again when a step below fails.
     let mut file = tempfile::Builder::new()
-        .prefix(".tmp-")
+        .prefix(TEMPORARY)
         .tempfile_in(directory)?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
@@ -121,6 +136,18 @@ mod tests {
                 0o600
             );
         }
+    }
+
+    #[test]
+    fn what_a_crash_left_is_removed_and_nothing_else() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = ConfigDir::new(home.path());
+        for name in [".tmp-abc", "config.json", ".hidden"] {
+            File::create(home.path().join(name)).unwrap();
+        }
+        dir.remove_debris();
+        assert!(!home.path().join(".tmp-abc").exists());
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 2);
     }
 
     #[cfg(unix)]
