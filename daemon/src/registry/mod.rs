@@ -258,18 +258,19 @@ impl Registry {
             .await
     }
 
-    /// Runs `change` on the file, reads the file back and publishes what it says now.
+    /// Runs `change` on the file, reads the file back and publishes what it says now. A file that a
+    /// person left with something that cannot be published is not changed either.
     async fn edit(
         &self,
         change: impl FnOnce(&ConfigDir) -> Result<(), ConfigError> + Send + 'static,
     ) -> Result<(), RegistryError> {
         let dir = self.dir.clone();
         let written = tokio::task::spawn_blocking(move || {
+            compile(&config::load(&dir)?)?;
             change(&dir)?;
-            config::load(&dir)
+            compile(&config::load(&dir)?)
         });
-        let config = written.await.map_err(|_| RegistryError::Interrupted)??;
-        let snapshot = compile(&config)?;
+        let snapshot = written.await.map_err(|_| RegistryError::Interrupted)??;
         self.published.send_replace(Arc::new(snapshot));
         Ok(())
     }
@@ -393,5 +394,21 @@ mod tests {
             Effect::Ask
         );
         assert_eq!(std::fs::read(&path).unwrap(), b"{ not json");
+    }
+
+    #[tokio::test]
+    async fn a_rule_that_cannot_be_used_in_the_file_keeps_it_from_being_changed() {
+        let (dir, registry, name) = registry();
+        let path = ConfigDir::new(dir.path()).config_file();
+        let file = br#"{"version": "1.0", "servers": {"x": {"url": "https://x.example/",
+            "policy": {"tools": {"[a-z]": "allow"}}}}}"#;
+        crate::paths::write_atomic(&path, file).unwrap();
+        let error = registry
+            .add(&name, server("https://mcp.stripe.com"))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, RegistryError::Policy(_)), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), file);
+        assert!(registry.get("stripe").is_err());
     }
 }
