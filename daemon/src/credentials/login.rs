@@ -57,6 +57,9 @@ pub enum LoginError {
     Exchange(#[source] TokenError),
     #[error("nobody consented within {} minutes", CONSENT_LIMIT.as_secs() / 60)]
     Expired { server: ServerName },
+    /// A server in trouble can look like one that is open to all.
+    #[error("{server} asks for no sign-in just now; the present one is kept")]
+    Open { server: ServerName },
     #[error("the sign-in was given up")]
     Cancelled,
     #[error("the new sign-in cannot be put into use")]
@@ -74,6 +77,7 @@ impl Classify for LoginError {
             Self::Callback(error) => error.kind(),
             Self::Exchange(error) => error.kind(),
             Self::Expired { .. } => ErrorKind::TimedOut,
+            Self::Open { .. } => ErrorKind::Conflict,
             Self::Cancelled => ErrorKind::Unavailable,
             Self::Store(error) => error.kind(),
         }
@@ -90,6 +94,9 @@ impl Classify for LoginError {
             Self::Expired { server } => Some(format!(
                 "run `{}`; if the browser showed an error, that registers a new client",
                 login_command(server, &[])
+            )),
+            Self::Open { server } => Some(format!(
+                "if it is meant to be open now, run `mcpbridgectl logout {server}` first"
             )),
             Self::Store(error) => error.hint(),
             Self::Randomness(_) | Self::Cancelled => None,
@@ -196,7 +203,7 @@ impl Login {
         let Reach { net, policy } = self.reach();
         let found = discover(net, policy, &self.config);
         let protected = match self.until_given_up(found).await?? {
-            Found::Open => return self.install(None).await,
+            Found::Open => return self.open().await,
             Found::Protected(protected) => protected,
         };
         if let Some(client) = self.kept_client(&protected)? {
@@ -210,6 +217,16 @@ impl Login {
         }
         let client = self.until_given_up(self.new_client(&protected)).await??;
         self.authorize(&protected, &client).await
+    }
+
+    /// The server needs no token.
+    async fn open(&self) -> Result<(), LoginError> {
+        let present = self.credentials.credential_of(&self.server, &self.config)?;
+        if present.is_some_and(|credential| credential.ended.is_none()) {
+            let server = self.server.clone();
+            return Err(LoginError::Open { server });
+        }
+        self.install(None).await
     }
 
     /// The outcome of `work`, unless the sign-in is given up before.

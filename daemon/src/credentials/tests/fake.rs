@@ -32,6 +32,8 @@ struct Shared {
 struct Script {
     lifetime: Option<u64>,
     refresh_tokens: bool,
+    /// Asks nobody for a token.
+    anonymous: bool,
     answers: VecDeque<(u16, Value)>,
     tokens: Vec<Form>,
     revoked: Vec<Form>,
@@ -46,6 +48,7 @@ impl Fake {
         let script = Script {
             lifetime: Some(3600),
             refresh_tokens: true,
+            anonymous: false,
             answers: VecDeque::new(),
             tokens: Vec::new(),
             revoked: Vec::new(),
@@ -92,6 +95,11 @@ impl Fake {
         self.script().refresh_tokens = yes;
     }
 
+    /// Whether it answers without a token, and has no metadata.
+    pub(super) fn let_all_in(&self, yes: bool) {
+        self.script().anonymous = yes;
+    }
+
     /// The answer to the next token request that has none yet.
     pub(super) fn answer(&self, status: u16, body: Value) {
         self.script().answers.push_back((status, body));
@@ -135,6 +143,9 @@ impl Fake {
 }
 
 async fn mcp(State(fake): State<Fake>) -> Response {
+    if fake.script().anonymous {
+        return json_answer(200, &json!({ "jsonrpc": "2.0", "id": 1, "result": {} }));
+    }
     let metadata = format!(
         "{}/.well-known/oauth-protected-resource/mcp",
         fake.shared.base
@@ -148,6 +159,9 @@ async fn mcp(State(fake): State<Fake>) -> Response {
 }
 
 async fn resource(State(fake): State<Fake>) -> Response {
+    if fake.script().anonymous {
+        return StatusCode::NOT_FOUND.into_response();
+    }
     let base = &fake.shared.base;
     json_answer(
         200,

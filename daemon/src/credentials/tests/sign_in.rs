@@ -209,3 +209,26 @@ async fn secrets_of_a_sign_in_are_not_in_its_errors() {
     assert!(!shown.contains("code-secret"), "{shown}");
     assert!(shown.contains("invalid_request"), "{shown}");
 }
+
+#[tokio::test]
+async fn a_server_that_lets_all_in_is_usable_without_a_sign_in() {
+    let world = World::new().await;
+    world.fake.let_all_in(true);
+    let done = world
+        .login(true)
+        .wait_for(|step| matches!(step, Step::Completed))
+        .await
+        .is_ok();
+    assert!(done);
+    assert!(world.authorization(None).await.unwrap().headers.is_empty());
+}
+
+#[tokio::test]
+async fn a_server_that_lets_all_in_for_a_moment_costs_no_sign_in() {
+    let world = World::signed_in().await;
+    world.fake.let_all_in(true);
+    let mut steps = world.login(true);
+    let failed = steps.wait_for(|step| matches!(step, Step::Failed(_))).await;
+    assert!(failed.is_ok());
+    assert_eq!(world.token().await.unwrap(), "access-1");
+}
