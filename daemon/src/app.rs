@@ -211,7 +211,9 @@ fn prepare(dir: &ConfigDir) -> Result<File, StartError> {
 fn key_options(cli: &Cli, choice: Option<KeySource>) -> Result<KeyOptions, StartError> {
     let file = match (cli.passphrase_fd, &cli.passphrase_file) {
         (Some(fd), _) => Some(PathBuf::from(format!("/dev/fd/{fd}"))),
-        (None, file) => file.clone(),
+        // Set and empty counts as not set, as for any environment variable.
+        (None, Some(file)) if !file.is_empty() => Some(PathBuf::from(file)),
+        (None, _) => None,
     };
     Ok(KeyOptions {
         choice,

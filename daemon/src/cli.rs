@@ -1,5 +1,6 @@
 //! Flags of `mcpbridged`. People mostly meet them through `mcpbridgectl start` and service files.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -52,7 +53,7 @@ pub struct Cli {
         env = "MCPBRIDGE_PASSPHRASE_FILE",
         global = true
     )]
-    pub passphrase_file: Option<PathBuf>,
+    pub passphrase_file: Option<OsString>,
 
     #[command(subcommand)]
     pub command: Option<Command>,

@@ -110,6 +110,16 @@ async fn adding_the_same_server_again_is_no_error() {
         .run(&["add", "hello", &url, "--no-browser", "--policy", "allow"])
         .await;
     again.success();
+    let ctl = &scenario.ctl;
+    ctl.run(&["policy", "set", "hello", "echo", "deny"])
+        .await
+        .success();
+    ctl.run(&["policy", "set", "hello", "ask"]).await.success();
+    ctl.run(&["add", "hello", &url]).await.success();
+    let shown = scenario.show("hello").await;
+    assert_eq!(shown["policy"], "ask", "what add does not say stays");
+    let other = ctl.run(&["add", "hello", &url, "--policy", "deny"]).await;
+    assert_eq!(other.code, 5, "{}", other.stderr);
     assert_eq!(
         scenario.authz.authorizations(),
         1,

@@ -44,7 +44,11 @@ impl Servers for Control {
     ) -> Result<Response<v1::AddServerResponse>, Status> {
         let request = request.into_inner();
         let name = server_name(&request.name)?;
-        let (config, secrets) = parse(request)?;
+        let policy_is_said = !request.policy.is_empty();
+        let (mut config, secrets) = parse(request)?;
+        if let Some(present) = self.registry.snapshot().get(name.as_str()) {
+            keep_unsaid(&mut config, &present.config, policy_is_said);
+        }
         let target = name.clone();
         let added = self
             .finish(move |this| async move { this.add(&target, config, secrets).await })
@@ -243,6 +247,19 @@ fn parse(request: v1::AddServerRequest) -> Result<(ServerConfig, ServerSecrets),
         allow_private_network: request.allow_private_network,
     };
     Ok((config, secrets))
+}
+
+/// The same `add` once more is no change, whatever later commands did to policy and scopes: what it
+/// does not say stays as it is.
+fn keep_unsaid(wanted: &mut ServerConfig, present: &ServerConfig, policy_is_said: bool) {
+    wanted.policy.tools.clone_from(&present.policy.tools);
+    if !policy_is_said {
+        wanted.policy.default = present.policy.default;
+    }
+    if wanted.oauth.scopes.is_empty() {
+        wanted.oauth.scopes.clone_from(&present.oauth.scopes);
+    }
+    wanted.oauth.assume_s256 = present.oauth.assume_s256;
 }
 
 fn parse_header(header: v1::Header) -> Result<(HeaderName, Secret), Status> {
