@@ -10,8 +10,9 @@ use crate::http::is_from_another_site;
 use crate::pipeline::{CallError, RelayRequest};
 use crate::types::{Caller, ServerName};
 
-/// All that MCP uses. Among the others is TRACE, which would show a client its server's token.
-const METHODS: [Method; 3] = [Method::GET, Method::POST, Method::DELETE];
+/// Not relayed: TRACE would show a client its server's token, CONNECT is not about a server at all.
+/// All others pass, as a server may know more methods than MCP names.
+const REFUSED_METHODS: [Method; 2] = [Method::TRACE, Method::CONNECT];
 /// Documents by which clients look for an authorization server.
 const METADATA: [&str; 3] = [
     "/.well-known/oauth-protected-resource",
@@ -24,7 +25,7 @@ pub(super) async fn relay(State(proxy): State<Proxy>, request: Request<Body>) ->
     if is_from_another_site(&parts.headers) {
         return reply::foreign_page();
     }
-    if !METHODS.contains(&parts.method) {
+    if REFUSED_METHODS.contains(&parts.method) {
         return reply::wrong_method();
     }
     let (name, path) = split(parts.uri.path());

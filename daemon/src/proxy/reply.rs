@@ -109,7 +109,7 @@ pub(super) fn unreadable(error: &BodyError) -> Response {
 }
 
 pub(super) fn wrong_method() -> Response {
-    let text = "MCP uses GET, POST and DELETE";
+    let text = "TRACE and CONNECT are not relayed; MCP uses GET, POST and DELETE";
     let answer = failure(None, codes::INVALID_REQUEST, text);
     let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, vec![answer], false);
     let methods = HeaderValue::from_static("GET, POST, DELETE");

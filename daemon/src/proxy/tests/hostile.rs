@@ -101,17 +101,12 @@ async fn a_page_of_a_server_is_inert_in_a_browser() {
 }
 
 #[tokio::test]
-async fn only_the_methods_of_mcp_reach_a_server() {
+async fn a_method_that_would_echo_the_token_does_not_reach_a_server() {
     let bridge = Bridge::before(echo()).await;
-    for method in [
-        "TRACE", "OPTIONS", "HEAD", "PUT", "PATCH", "PROPFIND", "get",
-    ] {
-        let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let response = bridge.send(method.clone(), "/mcp/up", &[], "").await;
-        assert_eq!(response.status(), 405, "{method}");
-        assert_eq!(response.headers()["allow"], "GET, POST, DELETE");
-    }
-    for method in [Method::GET, Method::DELETE] {
+    let response = bridge.send(Method::TRACE, "/mcp/up", &[], "").await;
+    assert_eq!(response.status(), 405);
+    assert_eq!(response.headers()["allow"], "GET, POST, DELETE");
+    for method in [Method::GET, Method::DELETE, Method::PUT, Method::OPTIONS] {
         let response = bridge.send(method, "/mcp/up", &[], "").await;
         assert_eq!(response.status(), 202);
     }
@@ -122,7 +117,7 @@ async fn a_call_is_judged_whatever_method_carries_it() {
     let bridge = Bridge::before(echo()).await;
     let json = [("content-type", "application/json")];
     let body = call(json!(1), "drop").to_string();
-    for method in [Method::GET, Method::DELETE, Method::POST] {
+    for method in [Method::GET, Method::DELETE, Method::POST, Method::PUT] {
         let response = bridge.send(method, "/mcp/up", &json, body.clone()).await;
         assert!(text(response).await.contains("denied"));
     }
