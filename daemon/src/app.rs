@@ -132,11 +132,11 @@ pub fn run(cli: &Cli) -> Result<ExitCode, StartError> {
     }
     let dir = config_dir(cli)?;
     let lock = prepare(&dir)?;
-    let config = config::load(&dir).map_err(fail)?;
-    let vault = Vault::open(&dir, &key_options(cli, None)?).map_err(fail)?;
     let log = telemetry::init(&cli.log_level, cli.log_dir.as_deref())
         .map_err(|error| fail(AppError::from(error)))?;
     telemetry::log_panics();
+    let config = config::load(&dir).map_err(fail)?;
+    let vault = Vault::open(&dir, &key_options(cli, None)?).map_err(fail)?;
     // One worker, because a call's steps on both connections then never wait for another thread to
     // wake: a third of the latency. Slow work (files, keys) is on the blocking pool anyway.
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -9,13 +9,17 @@ use std::path::{Path, PathBuf};
 /// Bottom row first.
 const LAYERS: [&[&str]; 7] = [
     &["types", "clock", "error", "paths", "telemetry", "lifecycle"],
-    &["config", "store", "net"],
-    &["vault", "audit", "events", "mcp", "oauth", "policy"],
-    &["registry", "credentials", "approval", "issuer", "upstream"],
+    &["config", "net"],
+    &["vault", "mcp", "oauth", "policy"],
+    &["registry", "credentials", "upstream"],
     &["pipeline", "http"],
-    &["proxy", "adapters", "gateway", "web", "control"],
-    &["app", "server", "service", "cli", "main", "lib", "layering"],
+    &["proxy", "web", "control"],
+    &["app", "server", "cli", "main", "lib", "layering"],
 ];
+
+/// Below the surfaces, and still not theirs: secrets go through `credentials`, calls through
+/// `pipeline`.
+const NOT_FOR_SURFACES: [&str; 2] = ["vault", "upstream"];
 
 const MAX_LINES: usize = 500;
 
@@ -78,7 +82,9 @@ fn violation(module: &str, target: &str) -> Option<String> {
     }
     let (from, to) = (layer_of(module)?, layer_of(target)?);
     let free_row = from == 0 || from == LAYERS.len() - 1;
-    let allowed = to < from || (to == from && free_row);
+    let surface = LAYERS[5].contains(&module);
+    let reaches_around = surface && NOT_FOR_SURFACES.contains(&target);
+    let allowed = (to < from || (to == from && free_row)) && !reaches_around;
     (!allowed).then(|| format!("{module} (row {from}) imports {target} (row {to})"))
 }
 
@@ -133,6 +139,10 @@ fn a_planted_upward_import_is_caught() {
     assert_eq!(found, ["types", "proxy", "net"]);
     assert!(violation("policy", "proxy").is_some(), "upwards");
     assert!(violation("policy", "oauth").is_some(), "sideways");
+    assert!(
+        violation("proxy", "upstream").is_some(),
+        "around the pipeline"
+    );
     assert!(violation("policy", "types").is_none(), "downwards");
     assert!(violation("app", "server").is_none(), "composition is free");
 }

@@ -1,7 +1,9 @@
 //! `status`: the daemon, and what a person should see to.
 
 use mcpbridge_proto::Client;
-use mcpbridge_proto::v1::{GetStatusRequest, GetStatusResponse, ListServersRequest, Server};
+use mcpbridge_proto::v1::{
+    CredentialState, GetStatusRequest, GetStatusResponse, ListServersRequest, Server,
+};
 
 use crate::context::Context;
 use crate::error::Failure;
@@ -38,7 +40,12 @@ pub async fn servers(context: &Context, client: &Client) -> Result<Vec<Server>, 
 fn describe(status: &GetStatusResponse, servers: &[Server]) -> String {
     let usable = servers
         .iter()
-        .filter(|server| server.remedy.is_empty())
+        .filter(|server| {
+            !matches!(
+                server.state(),
+                CredentialState::NeedsLogin | CredentialState::LoggedOut
+            )
+        })
         .count();
     let mut text = format!(
         "daemon     running, version {}, pid {}\n\

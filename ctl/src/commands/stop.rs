@@ -12,8 +12,9 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::output::progress::Progress;
 
-/// Longer than the daemon's own deadlines for calls under way together.
-const ENDED_WITHIN: Duration = Duration::from_secs(15);
+/// Longer than the daemon's own deadlines together: 10 s for calls under way, then 35 s for a token
+/// exchange that must not be cut off, then its farewells.
+const ENDED_WITHIN: Duration = Duration::from_secs(60);
 const ASK_EVERY: Duration = Duration::from_millis(20);
 
 #[derive(Serialize)]

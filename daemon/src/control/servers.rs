@@ -19,7 +19,7 @@ use crate::registry::Added;
 use crate::types::{Effect, Secret, ServerName};
 
 /// Names a fixed header must not have: they belong to the connection or to the protocol.
-const RESERVED_HEADERS: [&str; 14] = [
+const RESERVED_HEADERS: [&str; 18] = [
     "host",
     "connection",
     "content-length",
@@ -34,6 +34,11 @@ const RESERVED_HEADERS: [&str; 14] = [
     "cookie",
     "origin",
     "mcp-session-id",
+    // Judged before they are forwarded; a fixed one would replace what was judged.
+    "mcp-protocol-version",
+    "mcp-method",
+    "mcp-name",
+    "last-event-id",
 ];
 
 #[tonic::async_trait]

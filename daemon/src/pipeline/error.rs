@@ -34,7 +34,7 @@ pub enum CallError {
     Unauthorized(ServerName),
     #[error("{0} wants a credential, and was added with --no-auth")]
     WantsCredential(ServerName),
-    #[error("{server} wants more permission than the sign-in gave: {}", .scopes.join(" "))]
+    #[error("{server} wants more permission than the sign-in gave: {}", listed(.scopes))]
     InsufficientScope {
         server: ServerName,
         scopes: Vec<String>,
@@ -50,6 +50,14 @@ pub enum CallError {
     Unasked { server: ServerName, status: u16 },
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
+}
+
+/// Scopes as a person reads them.
+fn listed(scopes: &[String]) -> String {
+    match scopes {
+        [] => "insufficient_scope".to_owned(),
+        scopes => scopes.join(" "),
+    }
 }
 
 fn refusal(server: &ServerName, tool: &str, effect: Effect, rule: Option<&str>) -> String {
@@ -105,6 +113,10 @@ impl Classify for CallError {
                  without --no-auth"
             )),
             Self::Unauthorized(server) => Some(format!("run `{}`", login_command(server, &[]))),
+            Self::InsufficientScope { server, scopes } if scopes.is_empty() => Some(format!(
+                "the server does not say which; ask for them by name: `mcpbridgectl login {server} \
+                 --scope SCOPE`"
+            )),
             Self::InsufficientScope { server, scopes } => {
                 Some(format!("run `{}`", login_command(server, scopes)))
             }

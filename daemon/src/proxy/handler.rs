@@ -29,7 +29,7 @@ pub(super) async fn relay(State(proxy): State<Proxy>, request: Request<Body>) ->
         return reply::wrong_method();
     }
     let (name, path) = split(parts.uri.path());
-    if METADATA.iter().any(|document| path.starts_with(document)) {
+    if METADATA.iter().any(|document| path.contains(document)) {
         return reply::no_metadata();
     }
     let body = match proxy.limits.read(&parts.headers, body).await {

@@ -4,9 +4,11 @@ mod callback;
 mod health;
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::routing::get;
 
 use crate::credentials::Credentials;
+use crate::http::Problem;
 use crate::registry::Registry;
 
 #[derive(Clone)]
@@ -24,5 +26,19 @@ pub fn router(web: Web) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/config/servers", get(health::servers))
         .route("/callback", get(callback::callback))
+        .fallback(no_such_page)
+        .method_not_allowed_fallback(wrong_method)
         .with_state(web)
+}
+
+async fn no_such_page() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address")
+        .with_hint("MCP servers are at /mcp/NAME; /config/servers lists them")
+}
+
+async fn wrong_method() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this address does not take this method",
+    )
 }
