@@ -196,11 +196,13 @@ impl Scenario {
                 self.daemon.output()
             );
         }
-        let output = self.daemon.output();
-        assert!(
-            !output.contains("panicked at"),
-            "the daemon panicked:\n{output}"
-        );
+        let said = [
+            self.daemon.output(),
+            self.home.transcript.lock().unwrap().clone(),
+        ];
+        for text in said {
+            assert!(!tells_of_a_panic(&text), "the product panicked:\n{text}");
+        }
         let found = leaks::search(&self.home, &self.secrets);
         assert!(
             found.is_empty(),
@@ -208,6 +210,13 @@ impl Scenario {
             found.join("\n")
         );
     }
+}
+
+/// What Rust prints about a panic, and what the daemon's own hook logs instead.
+pub(crate) const PANICS: [&str; 2] = ["panicked at", "a task panicked"];
+
+fn tells_of_a_panic(text: &str) -> bool {
+    PANICS.iter().any(|words| text.contains(words))
 }
 
 impl Drop for Scenario {

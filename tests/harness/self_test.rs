@@ -344,3 +344,11 @@ async fn a_keyring_starts_empty() {
     let keyring = crate::keyring::Keyring::start(&home).await;
     assert_eq!(keyring.key().await, None);
 }
+
+#[test]
+fn a_panic_of_the_daemon_is_recognised() {
+    let hook = crate::bins::root().join("daemon/src/telemetry.rs");
+    let hook = std::fs::read_to_string(hook).unwrap();
+    let logged = crate::scenario::PANICS[1];
+    assert!(hook.contains(&format!("\"{logged}\"")), "{logged}");
+}
