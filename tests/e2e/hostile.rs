@@ -31,16 +31,14 @@ impl Story {
         self.scenario.ctl.spawn(&arguments)
     }
 
-    /// `add` fails before anybody is asked to open a URL, and says each of `words`.
-    async fn add_is_refused(&self, words: &[&str]) -> Output {
+    /// `add` fails with `code` before anybody is asked to open a URL, and says each of `words`.
+    async fn add_is_refused(&self, code: i32, words: &[&str]) {
         let mut adding = self.adding();
         adding.close_input();
-        let output = adding.wait().await;
-        assert_ne!(output.code, 0, "{words:?}: {}", output.stdout);
+        let output = adding.wait().await.expect_code(code);
         let asked = output.stdout.lines().any(|line| line.starts_with("http"));
         assert!(!asked, "{words:?}: {}", output.stdout);
         says(&output, words);
-        output
     }
 
     async fn end(self) {
@@ -54,16 +52,28 @@ impl Story {
     }
 }
 
+/// The error and its own hints say each of `words`. What came before it (whom the command asked) and
+/// the hint of every failed `add` do not count.
 #[track_caller]
 fn says(output: &Output, words: &[&str]) {
+    assert!(!words.is_empty(), "nothing is asserted");
+    let lines = output.stderr.lines();
+    let error: String = lines
+        .skip_while(|line| !line.starts_with("error:"))
+        .filter(|line| !line.contains("stays configured"))
+        .collect::<Vec<_>>()
+        .join("\n");
     for word in words {
         assert!(
-            output.stderr.contains(word),
-            "expected {word:?} in:\n{}",
+            error.contains(word),
+            "expected {word:?} in the error of:\n{}",
             output.stderr
         );
     }
 }
+
+const FORBIDDEN: &str = "which this server may not reach";
+const WRONG_ISS: &str = "the answer did not come from the authorization server";
 
 fn metadata(name: &'static str, value: &'static str) -> Fault {
     Fault::edit_json(move |document| document[name] = json!(value))
@@ -75,7 +85,7 @@ async fn metadata_of_another_issuer_is_refused() {
     let fault = metadata("issuer", "https://login.example");
     story.evil.script().always(Endpoint::Metadata, fault);
     story
-        .add_is_refused(&["https://login.example", &story.evil.issuer(), "hint:"])
+        .add_is_refused(1, &["https://login.example", &story.evil.issuer(), "hint:"])
         .await;
     assert_eq!(story.evil.registrations(), 0);
     story.end().await;
@@ -97,7 +107,9 @@ async fn an_authorization_endpoint_that_is_no_web_address_is_refused() {
         let story = Story::begin().await;
         let fault = metadata("authorization_endpoint", endpoint);
         story.evil.script().always(Endpoint::Metadata, fault);
-        story.add_is_refused(&["authorization_endpoint"]).await;
+        story
+            .add_is_refused(1, &["authorization_endpoint is", "cannot be used"])
+            .await;
         story.end().await;
     }
 }
@@ -107,7 +119,10 @@ async fn a_token_endpoint_without_tls_elsewhere_is_refused() {
     let story = Story::begin().await;
     let fault = metadata("token_endpoint", "http://evil.example/token");
     story.evil.script().always(Endpoint::Metadata, fault);
-    story.add_is_refused(&["token_endpoint"]).await;
+    let reason = "https is required outside this machine";
+    story
+        .add_is_refused(1, &["token_endpoint is", reason])
+        .await;
     story.end().await;
 }
 
@@ -118,20 +133,33 @@ async fn metadata_without_s256_is_refused() {
         document["code_challenge_methods_supported"] = json!(["plain"]);
     });
     story.evil.script().always(Endpoint::Metadata, fault);
-    story.add_is_refused(&["S256"]).await;
+    story.add_is_refused(1, &["not with S256"]).await;
     story.end().await;
 }
 
 #[tokio::test]
 async fn a_redirect_to_a_metadata_or_private_address_is_not_followed() {
-    for target in [
-        "http://169.254.169.254/latest/meta-data/",
-        "https://169.254.169.254/latest/meta-data/",
-        "https://10.0.0.1/",
-        "https://[fd00:ec2::254]/",
-        "https://[::ffff:169.254.169.254]/",
-        "http://0.0.0.0/",
-    ] {
+    let targets = [
+        (
+            "http://169.254.169.254/latest/meta-data/",
+            "the cloud metadata address 169.254.169.254",
+        ),
+        (
+            "https://169.254.169.254/latest/meta-data/",
+            "the cloud metadata address 169.254.169.254",
+        ),
+        ("https://10.0.0.1/", "the private address 10.0.0.1"),
+        (
+            "https://[fd00:ec2::254]/",
+            "the cloud metadata address fd00:ec2::254",
+        ),
+        (
+            "https://[::ffff:169.254.169.254]/",
+            "the cloud metadata address ::ffff:169.254.169.254",
+        ),
+        ("http://0.0.0.0/", "the reserved address 0.0.0.0"),
+    ];
+    for (target, address) in targets {
         let story = Story::begin().await;
         story
             .evil
@@ -141,7 +169,7 @@ async fn a_redirect_to_a_metadata_or_private_address_is_not_followed() {
             .server
             .script()
             .always(mcp::Endpoint::Prm, Fault::Pass);
-        story.add_is_refused(&[]).await;
+        story.add_is_refused(7, &[address, FORBIDDEN]).await;
         story.end().await;
     }
 }
@@ -154,11 +182,14 @@ async fn resource_metadata_that_redirects_inside_or_names_another_server_is_refu
         .server
         .script()
         .times(mcp::Endpoint::Prm, 8, elsewhere);
-    story.add_is_refused(&["169.254.169.254"]).await;
+    let address = "the cloud metadata address 169.254.169.254";
+    story.add_is_refused(7, &[address, FORBIDDEN]).await;
     story.server.script().clear(mcp::Endpoint::Prm);
     let other = Fault::edit_json(|document| document["resource"] = json!("https://bank.example/"));
     story.server.script().always(mcp::Endpoint::Prm, other);
-    story.add_is_refused(&["https://bank.example/"]).await;
+    story
+        .add_is_refused(1, &["https://bank.example/, which does not cover"])
+        .await;
     assert_eq!(story.evil.authorizations(), 0);
     story.end().await;
 }
@@ -170,7 +201,9 @@ async fn a_huge_metadata_body_is_cut_short() {
         .evil
         .script()
         .always(Endpoint::Metadata, Fault::Huge(1 << 30));
-    story.add_is_refused(&["hint:"]).await;
+    story
+        .add_is_refused(1, &["answered with more than 1048576 bytes"])
+        .await;
     let pid = story.scenario.daemon.pid().as_raw_nonzero();
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let peak = status
@@ -186,20 +219,23 @@ async fn a_huge_metadata_body_is_cut_short() {
 async fn a_body_that_drips_ends_by_the_clock() {
     let story = Story::begin().await;
     story.evil.script().always(Endpoint::Metadata, Fault::Drip);
-    story.add_is_refused(&["hint:"]).await;
+    story
+        .add_is_refused(8, &["did not answer completely within 30 s"])
+        .await;
     story.end().await;
 }
 
 #[tokio::test]
 async fn metadata_that_is_no_metadata_is_refused() {
-    for fault in [
-        Fault::html(200),
-        Fault::json(200, &json!([1])),
-        Fault::json(200, &json!({})),
-    ] {
+    let faults = [
+        (Fault::html(200), "publishes no metadata"),
+        (Fault::json(200, &json!([1])), "publishes no metadata"),
+        (Fault::json(200, &json!({})), "missing field `issuer`"),
+    ];
+    for (fault, reason) in faults {
         let story = Story::begin().await;
         story.evil.script().always(Endpoint::Metadata, fault);
-        story.add_is_refused(&[]).await;
+        story.add_is_refused(1, &[reason]).await;
         story.end().await;
     }
 }
@@ -216,7 +252,7 @@ async fn a_wrong_or_missing_iss_stops_the_login_before_the_code_leaves() {
         assert!(page.status >= 400, "{iss:?}: {}", page.body);
         let output = adding.wait().await;
         assert_ne!(output.code, 0);
-        says(&output, &[&story.evil.issuer()]);
+        says(&output, &[WRONG_ISS, &story.evil.issuer()]);
         assert_eq!(story.evil.code_exchanges(), 0);
         story.end().await;
     }
@@ -231,7 +267,9 @@ async fn an_iss_that_differs_by_a_slash_is_another_issuer() {
     let mut adding = story.adding();
     let url = adding.authorization_url().await;
     browser::visit(&url).await;
-    assert_ne!(adding.wait().await.code, 0);
+    let output = adding.wait().await;
+    assert_ne!(output.code, 0);
+    says(&output, &[WRONG_ISS]);
     assert_eq!(story.evil.code_exchanges(), 0);
     story.end().await;
 }
@@ -306,7 +344,9 @@ async fn a_code_meant_for_another_server_is_not_exchanged() {
         (story.evil.code_exchanges(), other.code_exchanges()),
         (0, 0)
     );
-    assert_ne!(two.wait().await.code, 0);
+    let output = two.wait().await;
+    assert_ne!(output.code, 0);
+    says(&output, &[WRONG_ISS, &other.issuer()]);
     assert_eq!(browser::visit(from_evil.as_str()).await.status, 200);
     one.wait().await.success();
     story.end().await;
@@ -329,32 +369,53 @@ async fn a_pasted_url_of_another_login_is_not_accepted() {
 #[tokio::test]
 async fn a_token_answer_that_is_none_fails_the_login_with_its_reason() {
     let faults = [
-        (Fault::html(200), "hint:"),
-        (Fault::html(502), "hint:"),
+        (
+            Fault::html(200),
+            1,
+            "answered text/html, not JSON, to the token request",
+        ),
+        (
+            Fault::html(502),
+            9,
+            "answered the token request with status 502",
+        ),
         (
             Fault::error_with_200("org_policy_denied"),
-            "org_policy_denied",
+            1,
+            "refused the token request: org_policy_denied",
         ),
-        (Fault::oauth_error("invalid_grant"), "invalid_grant"),
-        (Fault::json(200, &json!({})), "access_token"),
-        (Fault::CutAfter, "hint:"),
-        (Fault::redirect("https://evil.example/token"), "hint:"),
+        (
+            Fault::oauth_error("invalid_grant"),
+            6,
+            "refused the token request: invalid_grant (scripted)",
+        ),
+        (
+            Fault::json(200, &json!({})),
+            1,
+            "an unusable token: it has no access_token",
+        ),
+        (Fault::CutAfter, 9, "the exchange with 127.0.0.1 broke off"),
+        (
+            Fault::redirect("https://evil.example/token"),
+            1,
+            "answered the token request with status 302",
+        ),
     ];
-    for (fault, word) in faults {
+    for (fault, code, reason) in faults {
         let story = Story::begin().await;
-        let what = format!("{fault:?} {word}");
+        let what = format!("{fault:?} {reason}");
         story.evil.once(Endpoint::Token, fault);
         let mut adding = story.adding();
         let url = adding.authorization_url().await;
         let page = browser::visit(&url).await;
         assert_ne!(page.status, 200, "{what}: {}", page.body);
+        assert!(page.body.contains(reason), "{what}: {}", page.body);
         assert!(
             !page.body.contains("<h1>Bad gateway"),
             "foreign markup in our page"
         );
-        let output = adding.wait().await;
-        assert_ne!(output.code, 0, "{what}");
-        says(&output, &[word]);
+        let output = adding.wait().await.expect_code(code);
+        says(&output, &[reason]);
         story.end().await;
     }
 }
@@ -374,6 +435,8 @@ async fn an_error_description_cannot_inject_markup_or_terminal_escapes() {
     let page = browser::visit(&url).await;
     assert!(!page.body.contains("<script>"), "{}", page.body);
     let output = adding.wait().await;
+    assert_ne!(output.code, 0);
+    says(&output, &["access_denied"]);
     assert!(!output.stderr.contains('\u{1b}') && !output.stderr.contains('\u{7}'));
     story.end().await;
 }
@@ -387,7 +450,10 @@ async fn a_refused_registration_shows_the_servers_reason() {
         .script()
         .always(Endpoint::Register, Fault::json(400, &body));
     story
-        .add_is_refused(&["invalid_redirect_uri", "--client-id"])
+        .add_is_refused(
+            1,
+            &["invalid_redirect_uri (no loopback here)", "--client-id"],
+        )
         .await;
     story.end().await;
 }
