@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use mcpbridge_tests::ctl::Output;
 use mcpbridge_tests::daemon::Home;
 use mcpbridge_tests::keyring::Keyring;
 use mcpbridge_tests::{Ctl, Scenario, TestDaemon};
@@ -73,7 +74,14 @@ async fn another_key_stops_the_daemon_and_nothing_is_overwritten() {
     );
     fs::copy(other.config_dir().join("vault.key"), &key).unwrap();
     scenario.daemon.spawn();
-    assert!(!scenario.daemon.wait().await.success());
+    assert_eq!(scenario.daemon.wait().await.code(), Some(5));
+    let said = scenario.daemon.output();
+    for words in [
+        "tokens.enc does not open with the key from the key-file",
+        "hint: restore the key file from a backup",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
     assert_eq!(fs::read(scenario.tokens_file()).unwrap(), vault);
     fs::write(&key, good).unwrap();
     scenario.daemon.launch().await;
@@ -183,19 +191,35 @@ async fn a_full_disk_loses_nothing() {
         .ctl
         .run(&["add", "second", &url, "--no-auth"])
         .await;
-    assert_ne!(output.code, 0, "{}", output.stdout);
+    let output = output.expect_code(9);
+    names_the_full_disk(&output, "config.json");
     // A rotated token that cannot be stored must not be served, nor the stored one be lost.
-    scenario.ctl.run(&["refresh", "hello"]).await;
+    let output = scenario.ctl.run(&["refresh", "hello"]).await.expect_code(9);
+    names_the_full_disk(&output, "tokens.enc");
+    greets(&scenario).await;
     assert_eq!(fs::read(scenario.tokens_file()).unwrap(), vault);
     assert_eq!(fs::read(scenario.home.config_file()).unwrap(), config);
     disk.empty();
-    scenario.ctl.run(&["refresh", "hello"]).await;
+    scenario.ctl.run(&["refresh", "hello"]).await.success();
     scenario.daemon.restart().await;
-    if scenario.show("hello").await["state"] != "active" {
-        scenario.login("hello").await;
-    }
+    assert_eq!(scenario.show("hello").await["state"], "active");
     greets(&scenario).await;
+    // The rotated refresh token is what survived: it still buys access, and nobody signed in again.
+    scenario.authz.expire_access_tokens();
+    greets(&scenario).await;
+    let authz = &scenario.authz;
+    assert_eq!((authz.code_exchanges(), authz.reuse_detected()), (1, 0));
+    let absent = scenario.ctl.run(&["show", "second"]).await;
+    absent.expect_code(4);
     scenario.finish().await;
+}
+
+#[track_caller]
+fn names_the_full_disk(output: &Output, file: &str) {
+    let reason = format!("{file} cannot be written");
+    for words in [&reason, "No space left on device", "check the free space"] {
+        assert!(output.stderr.contains(words), "{words}: {}", output.stderr);
+    }
 }
 
 #[tokio::test]
