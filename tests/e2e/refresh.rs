@@ -193,17 +193,71 @@ async fn invalid_grant_ends_the_login_and_says_what_to_do() {
 async fn invalid_client_registers_again_once() {
     let scenario = added().await;
     scenario.authz.forget_clients();
-    scenario.ctl.run(&["refresh", "hello"]).await;
-    let shown = scenario.show("hello").await;
-    assert!(
-        scenario.authz.registrations() <= 2,
-        "registered without end"
-    );
-    if shown["state"] != "active" {
-        scenario.login("hello").await;
+    // The second try also counts: it must not register once more.
+    for _ in 0..2 {
+        let refused = scenario.ctl.run(&["refresh", "hello"]).await.expect_code(6);
+        let reason = "invalid_grant (the refresh token belongs to another client)";
+        assert!(refused.stderr.contains(reason), "{}", refused.stderr);
+        let counts = (scenario.authz.registrations(), scenario.authz.refreshes());
+        assert_eq!(counts, (2, 2));
     }
+    let shown = scenario.show("hello").await;
+    assert_eq!(shown["state"], "needs_login", "{shown}");
+    let remedy = shown["remedy"].as_str().unwrap();
+    assert!(remedy.contains("login hello"), "{shown}");
+    scenario.finish().await;
+}
+
+#[tokio::test]
+async fn a_client_registered_anew_goes_on_with_tokens_that_outlived_the_old_one() {
+    let options = AsOptions {
+        bound_refresh_tokens: false,
+        ..AsOptions::default()
+    };
+    let scenario = Scenario::builder().authz(options).start().await;
+    scenario.add("hello").await;
+    let before = scenario.show("hello").await;
+    scenario.authz.forget_clients();
+    scenario.ctl.run(&["refresh", "hello"]).await.success();
+    let after = scenario.show("hello").await;
+    assert_eq!(after["state"], "active", "{after}");
+    assert_ne!(before["client_id"], after["client_id"]);
+    let authz = &scenario.authz;
+    let counts = (authz.registrations(), authz.refreshes());
+    assert_eq!((counts, authz.code_exchanges()), ((2, 2), 1));
+    authz.expire_access_tokens();
     assert_works(&scenario).await;
-    assert_eq!(scenario.authz.registrations(), 2);
+    assert_eq!(authz.registrations(), 2);
+    scenario.finish().await;
+}
+
+#[tokio::test]
+async fn a_server_that_knows_no_client_is_not_registered_with_without_end() {
+    let scenario = added().await;
+    let before = scenario.show("hello").await;
+    let error = Fault::oauth_error("invalid_client");
+    scenario.authz.script().always(Endpoint::Token, error);
+    for _ in 0..3 {
+        let refused = scenario.ctl.run(&["refresh", "hello"]).await;
+        assert_ne!(refused.code, 0);
+        assert!(
+            refused.stderr.contains("invalid_client"),
+            "{}",
+            refused.stderr
+        );
+        assert_eq!(scenario.authz.registrations(), 2);
+    }
+    let shown = scenario.await_state("hello", "backoff").await;
+    assert_eq!(shown["client_id"], before["client_id"], "{shown}");
+    // The refresh token belongs to the first client, which is still the one in use.
+    scenario.authz.script().clear(Endpoint::Token);
+    scenario.ctl.run(&["refresh", "hello"]).await.success();
+    assert_works(&scenario).await;
+    let counts = (
+        scenario.authz.registrations(),
+        scenario.authz.code_exchanges(),
+    );
+    assert_eq!(counts, (2, 1));
     scenario.finish().await;
 }
 

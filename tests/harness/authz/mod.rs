@@ -105,6 +105,8 @@ pub struct AsOptions {
     pub refresh_tokens: bool,
     /// Whether a refresh replaces the refresh token; reuse of a replaced one revokes the family.
     pub rotation: bool,
+    /// Whether only the client that a refresh token was issued to can use it (RFC 6749 §6).
+    pub bound_refresh_tokens: bool,
     pub revocation: bool,
     pub scopes: Vec<String>,
     pub access_lifetime: Duration,
@@ -128,6 +130,7 @@ impl Default for AsOptions {
             resource: ResourceRule::Required,
             refresh_tokens: true,
             rotation: true,
+            bound_refresh_tokens: true,
             revocation: true,
             scopes: vec!["mcp".to_owned()],
             access_lifetime: Duration::from_secs(3600),

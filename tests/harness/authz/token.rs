@@ -163,7 +163,7 @@ fn spend_refresh(
         return refuse("invalid_grant", "unknown refresh token");
     };
     let grant = refresh.grant.clone();
-    if grant.client_id != client_id {
+    if state.options.bound_refresh_tokens && grant.client_id != client_id {
         return refuse(
             "invalid_grant",
             "the refresh token belongs to another client",
