@@ -70,23 +70,52 @@ async fn another_user_cannot_use_the_socket() {
     fs::copy(bins::mcpbridgectl(), &ctl).unwrap();
     let socket = scenario.home.socket();
     let arguments = ["--socket", socket.to_str().unwrap(), "--json", "list"];
-    let output = as_nobody(ctl.to_str().unwrap(), &arguments).await;
-    assert!(!output.status.success());
-    assert!(
-        output.stdout.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&output.stdout)
-    );
-    // Even when the file modes were loosened, the daemon checks who connects.
+    // The copy can be run by nobody, so that what follows is no failed exec.
+    let version = as_nobody(ctl.to_str().unwrap(), &["--version"]).await;
+    assert!(version.status.success(), "{version:?}");
+    let refused = async |why: &str| {
+        let output = as_nobody(ctl.to_str().unwrap(), &arguments).await;
+        assert_eq!(output.status.code(), Some(3), "{why}: {output:?}");
+        assert!(output.stdout.is_empty(), "{why}: {output:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        for words in ["cannot connect to the daemon at", why] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+    };
+    refused("Permission denied").await;
+    // Even when the file modes were loosened, the command refuses the daemon of another user.
     for path in [scenario.home.config_dir(), socket.clone()] {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
     }
-    let output = as_nobody(ctl.to_str().unwrap(), &arguments).await;
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(
-        !output.status.success() && output.stdout.is_empty(),
-        "{said}"
+    let own = rustix::process::geteuid().as_raw();
+    refused(&format!("it is served by uid {own}")).await;
+    // And the daemon refuses a program that does not ask who it is: curl gets no HTTP/2 from it.
+    let call = [
+        "--silent",
+        "--max-time",
+        "10",
+        "--http2-prior-knowledge",
+        "--unix-socket",
+        socket.to_str().unwrap(),
+        "--output",
+        "/dev/null",
+        "--write-out",
+        "%{http_version}",
+        "http://localhost/",
+    ];
+    let ours = Command::new("curl").args(call).output().await.unwrap();
+    assert_eq!(ours.stdout, b"2", "{ours:?}");
+    let theirs = as_nobody("curl", &call).await;
+    assert!(!theirs.status.success(), "{theirs:?}");
+    assert_ne!(
+        theirs.status.code(),
+        Some(7),
+        "it could connect: {theirs:?}"
     );
+    assert_eq!(theirs.stdout, b"0", "{theirs:?}");
+    let said = scenario.daemon.output();
+    let logged = said.matches("refused a control connection of another user");
+    assert_eq!(logged.count(), 2, "of mcpbridgectl and of curl: {said}");
     scenario.finish().await;
 }
 
