@@ -78,6 +78,7 @@ async fn killed_when_the_answer_was_just_sent_nothing_is_served_that_is_not_stor
     // The answer leaves, and the kill follows at once: it lands anywhere from parsing to storing.
     for _ in 0..8 {
         let mut scenario = added().await;
+        let before = std::fs::read(scenario.tokens_file()).unwrap();
         let gate = Gate::new();
         scenario
             .authz
@@ -88,20 +89,21 @@ async fn killed_when_the_answer_was_just_sent_nothing_is_served_that_is_not_stor
         tokio::task::yield_now().await;
         scenario.daemon.kill().await;
         refreshing.wait().await;
-        survives_on_one_of_both_tokens(scenario).await;
+        survives_when_stored(scenario, &before).await;
     }
 }
 
 #[tokio::test]
 async fn killed_at_the_first_change_on_disk_the_old_or_the_new_token_works() {
     let mut scenario = added().await;
+    let vault = std::fs::read(scenario.tokens_file()).unwrap();
     let before = fingerprint(&scenario.home.config_dir());
     let refreshing = scenario.ctl.spawn(&["refresh", "hello"]);
     let directory = scenario.home.config_dir();
     changed("the directory", &before, || fingerprint(&directory)).await;
     scenario.daemon.kill().await;
     refreshing.wait().await;
-    survives_on_one_of_both_tokens(scenario).await;
+    survives_when_stored(scenario, &vault).await;
 }
 
 #[tokio::test]
@@ -146,14 +148,18 @@ async fn a_new_token_is_on_the_disk_before_a_call_uses_it() {
     scenario.finish().await;
 }
 
-/// After the kill: works now, or needs a login and says so; with the access tokens gone, too.
-async fn survives_on_one_of_both_tokens(mut scenario: Scenario) {
+/// After a kill that came when the server had rotated the token: the login survives if the vault is no
+/// longer what it was `before`, and only otherwise it is lost, and the daemon says so.
+async fn survives_when_stored(mut scenario: Scenario, before: &[u8]) {
+    let stored = std::fs::read(scenario.tokens_file()).unwrap() != before;
     assert!(
         verdict(&mut scenario).await,
         "the old access token has not expired"
     );
     scenario.authz.expire_access_tokens();
-    if still_works(&scenario).await {
+    let works = still_works(&scenario).await;
+    assert_eq!(works, stored, "the new token was on the disk: {stored}");
+    if stored {
         assert_eq!(scenario.authz.reuse_detected(), 0);
     } else {
         scenario.await_state("hello", "needs_login").await;
