@@ -107,12 +107,8 @@ async fn another_user_cannot_use_the_socket() {
     assert_eq!(ours.stdout, b"2", "{ours:?}");
     let theirs = as_nobody("curl", &call).await;
     assert!(!theirs.status.success(), "{theirs:?}");
-    assert_ne!(
-        theirs.status.code(),
-        Some(7),
-        "it could connect: {theirs:?}"
-    );
     assert_eq!(theirs.stdout, b"0", "{theirs:?}");
+    // curl's exit code depends on how far it got; the log shows that it reached the daemon.
     let said = scenario.daemon.output();
     let logged = said.matches("refused a control connection of another user");
     assert_eq!(logged.count(), 2, "of mcpbridgectl and of curl: {said}");
