@@ -51,6 +51,7 @@ export async function recordSession(url) {
     await send('the same events again', 'GET', { headers: { 'last-event-id': firstEvent }, until: '"result"' });
     await send('a request without arguments', 'POST', { body: { jsonrpc: '2.0', id: 3, method: 'tools/call', params: { name: 'echo' } } });
     await send('an unknown method', 'POST', { body: rpc('vendor/unknown', { text: '\u2028' }, 4) });
+    await send('a method that is not allowed', 'PUT');
     await send('a ping', 'POST', { body: rpc('ping', {}, 5) });
     await send('the end of the session', 'DELETE');
     await send('a request after the end', 'POST', { body: rpc('tools/list', {}, 6) });
