@@ -14,6 +14,7 @@ pub mod types;
 // 1 resources
 pub mod config;
 pub mod net;
+pub mod store;
 
 // 2 protocol
 pub mod mcp;

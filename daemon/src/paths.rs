@@ -30,6 +30,10 @@ impl ConfigDir {
         self.0.join("tokens.enc")
     }
 
+    pub fn state_file(&self) -> PathBuf {
+        self.0.join("state.db")
+    }
+
     /// Key file of the key-file key store.
     pub fn key_file(&self) -> PathBuf {
         self.0.join("vault.key")

@@ -3,6 +3,7 @@
 //! Pure: bytes and headers in, decisions out. Nothing here re-serialises a message; the data path
 //! forwards the original bytes, so a field this module does not know is never lost.
 
+pub mod canonical;
 pub mod codes;
 pub mod headers;
 pub mod jsonrpc;

@@ -72,9 +72,96 @@ impl fmt::Debug for ServerName {
     }
 }
 
+/// Names one question to a person. It identifies and does not authorise.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ApprovalId([u8; ApprovalId::LEN]);
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("an approval id is 12 of a-z and 2-7")]
+pub struct InvalidApprovalId;
+
+impl ApprovalId {
+    const LEN: usize = 12;
+    /// Of RFC 4648 base 32, in lower case: no digit looks like a letter.
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+
+    /// A new one of 60 random bits.
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub fn random() -> Result<Self, ring::error::Unspecified> {
+        let mut bytes = [0; Self::LEN];
+        ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes)?;
+        Ok(Self(bytes.map(|byte| {
+            Self::ALPHABET[usize::from(byte) % Self::ALPHABET.len()]
+        })))
+    }
+
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl FromStr for ApprovalId {
+    type Err = InvalidApprovalId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bytes: [u8; Self::LEN] = text.as_bytes().try_into().map_err(|_| InvalidApprovalId)?;
+        if bytes.iter().all(|byte| Self::ALPHABET.contains(byte)) {
+            Ok(Self(bytes))
+        } else {
+            Err(InvalidApprovalId)
+        }
+    }
+}
+
+impl TryFrom<String> for ApprovalId {
+    type Error = InvalidApprovalId;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<ApprovalId> for String {
+    fn from(id: ApprovalId) -> Self {
+        id.as_str().to_owned()
+    }
+}
+
+impl fmt::Display for ApprovalId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for ApprovalId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_approval_id_is_read_as_it_is_written_and_nothing_else_is() {
+        let id = ApprovalId::random().unwrap();
+        assert_eq!(id.to_string().parse::<ApprovalId>().unwrap(), id);
+        assert_ne!(id, ApprovalId::random().unwrap());
+        for bad in [
+            "",
+            "abc",
+            "ABCDEFGHIJKL",
+            "abcdefghijk1",
+            "abcdefghijkl2",
+            "abcdefghij/l",
+        ] {
+            assert!(bad.parse::<ApprovalId>().is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn names_that_fit_a_path_segment_are_accepted() {

@@ -1,6 +1,8 @@
 //! Values that every layer shares, parsed once at the edge.
 
 mod caller;
+mod decider;
+mod digest;
 mod effect;
 mod ids;
 mod loopback;
@@ -8,8 +10,10 @@ mod secret;
 mod shell;
 
 pub use caller::Caller;
+pub use decider::Decider;
+pub use digest::{Digest, InvalidDigest};
 pub use effect::{Effect, InvalidEffect};
-pub use ids::{InvalidServerName, ServerName};
+pub use ids::{ApprovalId, InvalidApprovalId, InvalidServerName, ServerName};
 pub use loopback::{is_confidential, is_loopback};
 pub use secret::Secret;
 pub use shell::shell_word;
