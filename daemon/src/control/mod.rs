@@ -30,6 +30,7 @@ use tonic::{Request, Status};
 pub use daemon::Facts;
 
 use crate::credentials::Credentials;
+use crate::http::peer::at_control_socket;
 use crate::lifecycle::Lifecycle;
 use crate::pipeline::Pipeline;
 use crate::registry::Registry;
@@ -103,10 +104,7 @@ impl Control {
 
 fn caller<T>(request: &Request<T>) -> Caller {
     let peer = request.extensions().get::<PeerIdentity>();
-    Caller::Control {
-        uid: peer.and_then(|p| p.uid),
-        pid: peer.and_then(|p| p.pid),
-    }
+    at_control_socket(peer.and_then(|p| p.uid), peer.and_then(|p| p.pid))
 }
 
 fn server_name(text: &str) -> Result<ServerName, Status> {

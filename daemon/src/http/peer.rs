@@ -2,22 +2,33 @@
 //!
 //! Loopback is open to every local user and, with host networking, to containers. The kernel knows
 //! the owner of the client's socket; it is asked once per connection. A socket that is not found
-//! belongs to another network namespace, or is gone already.
+//! belongs to another network namespace, or is gone already. Which process holds the socket costs more
+//! to find out, so that is left to whoever needs to know.
 
 #[cfg(target_os = "linux")]
 mod proc_net;
+#[cfg(target_os = "linux")]
+mod process;
 #[cfg(target_os = "linux")]
 mod sock_diag;
 
 use std::net::SocketAddr;
 
 use crate::error::{Classify, ErrorKind};
-use crate::types::Caller;
+use crate::types::{Caller, Channel, Process};
 
 /// Which users may connect.
 #[derive(Debug, Clone)]
 pub struct PeerCheck {
     allowed_uids: Vec<u32>,
+}
+
+/// What the kernel knows of a connected socket.
+#[cfg(target_os = "linux")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Owner {
+    uid: u32,
+    inode: u64,
 }
 
 /// A connection that is not for us to serve.
@@ -79,27 +90,44 @@ impl PeerCheck {
                 proc_net::owner(remote, local)
             }
         };
-        self.judge(owner)
+        let Owner { uid, inode } = self.judge(owner)?;
+        let known = Process {
+            uid: Some(uid),
+            ..Process::default()
+        };
+        let find = move || process::holding(uid, inode);
+        Ok(Caller::found_by(Channel::Http, known, find))
     }
 
     /// Other systems have no such table; loopback itself is the boundary there.
     #[cfg(not(target_os = "linux"))]
     pub fn identify(&self, _local: SocketAddr, _remote: SocketAddr) -> Result<Caller, ForeignPeer> {
-        Ok(Caller::Http { uid: None })
+        Ok(Caller::new(Channel::Http, Process::default()))
     }
 
-    #[cfg_attr(
-        not(target_os = "linux"),
-        allow(dead_code, reason = "only Linux tells the owner")
-    )]
-    fn judge(&self, owner: Option<u32>) -> Result<Caller, ForeignPeer> {
-        let uid = owner.ok_or(ForeignPeer::NotVisible)?;
-        if self.allowed_uids.contains(&uid) {
-            Ok(Caller::Http { uid: Some(uid) })
+    #[cfg(target_os = "linux")]
+    fn judge(&self, owner: Option<Owner>) -> Result<Owner, ForeignPeer> {
+        let owner = owner.ok_or(ForeignPeer::NotVisible)?;
+        if self.allowed_uids.contains(&owner.uid) {
+            Ok(owner)
         } else {
-            Err(ForeignPeer::OtherUser(uid))
+            Err(ForeignPeer::OtherUser(owner.uid))
         }
     }
+}
+
+/// The process at the other end of a control connection, which the socket itself names where it can.
+pub fn at_control_socket(uid: Option<u32>, pid: Option<u32>) -> Caller {
+    let known = Process {
+        uid,
+        pid,
+        ..Process::default()
+    };
+    #[cfg(target_os = "linux")]
+    if let (Some(uid), Some(pid)) = (uid, pid) {
+        return Caller::found_by(Channel::Control, known, move || process::numbered(uid, pid));
+    }
+    Caller::new(Channel::Control, known)
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -124,21 +152,21 @@ mod tests {
     #[test]
     fn our_own_connection_is_recognised() {
         let (_client, local, remote) = connect("127.0.0.1").unwrap();
-        let caller = PeerCheck::new(&[]).identify(local, remote);
-        assert_eq!(
-            caller,
-            Ok(Caller::Http {
-                uid: Some(own_uid())
-            })
-        );
-        assert_eq!(proc_net::owner(remote, local), Some(own_uid()));
+        let caller = PeerCheck::new(&[]).identify(local, remote).unwrap();
+        assert_eq!(caller.uid(), Some(own_uid()));
+        assert_eq!(caller.process().pid, Some(std::process::id()));
+        let owner = sock_diag::owner(remote, local).unwrap();
+        assert_eq!(owner.unwrap().uid, own_uid());
+        assert_eq!(proc_net::owner(remote, local), owner);
     }
 
     #[test]
     fn a_client_that_dials_the_v4_mapped_address_is_recognised() {
         let (_client, local, remote) = connect("::ffff:127.0.0.1").unwrap();
-        assert!(PeerCheck::new(&[]).identify(local, remote).is_ok());
-        assert_eq!(proc_net::owner(remote, local), Some(own_uid()));
+        let caller = PeerCheck::new(&[]).identify(local, remote).unwrap();
+        assert_eq!(caller.process().pid, Some(std::process::id()));
+        let owner = sock_diag::owner(remote, local).unwrap();
+        assert_eq!(proc_net::owner(remote, local), owner);
     }
 
     #[test]
@@ -146,8 +174,8 @@ mod tests {
         let local = "127.0.0.1:1".parse().unwrap();
         let remote = "127.0.0.1:2".parse().unwrap();
         assert_eq!(
-            PeerCheck::new(&[]).identify(local, remote),
-            Err(ForeignPeer::NotVisible)
+            PeerCheck::new(&[]).identify(local, remote).err(),
+            Some(ForeignPeer::NotVisible)
         );
     }
 
@@ -157,18 +185,19 @@ mod tests {
         let remote = listener.local_addr().unwrap();
         let local = "127.0.0.1:1".parse().unwrap();
         assert_eq!(
-            PeerCheck::new(&[]).identify(local, remote),
-            Err(ForeignPeer::NotVisible)
+            PeerCheck::new(&[]).identify(local, remote).err(),
+            Some(ForeignPeer::NotVisible)
         );
         assert_eq!(proc_net::owner(remote, local), None);
     }
 
     #[test]
     fn another_user_is_refused_until_allowed() {
-        let other = own_uid() + 1;
-        let refused = PeerCheck::new(&[]).judge(Some(other)).unwrap_err();
-        assert_eq!(refused, ForeignPeer::OtherUser(other));
+        let uid = own_uid() + 1;
+        let other = Some(Owner { uid, inode: 1 });
+        let refused = PeerCheck::new(&[]).judge(other).unwrap_err();
+        assert_eq!(refused, ForeignPeer::OtherUser(uid));
         assert!(refused.hint().unwrap().contains("allowed_uids"));
-        assert!(PeerCheck::new(&[other]).judge(Some(other)).is_ok());
+        assert!(PeerCheck::new(&[uid]).judge(other).is_ok());
     }
 }

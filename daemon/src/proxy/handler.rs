@@ -8,7 +8,7 @@ use http::{Method, Request};
 use super::{Proxy, reply};
 use crate::http::is_from_another_site;
 use crate::pipeline::{CallError, RelayRequest};
-use crate::types::{Caller, ServerName};
+use crate::types::{Caller, Channel, Process, ServerName};
 
 /// Not relayed: TRACE would show a client its server's token, CONNECT is not about a server at all.
 /// All others pass, as a server may know more methods than MCP names.
@@ -50,7 +50,7 @@ pub(super) async fn relay(State(proxy): State<Proxy>, request: Request<Body>) ->
             .extensions
             .get()
             .cloned()
-            .unwrap_or(Caller::Http { uid: None }),
+            .unwrap_or_else(|| Caller::new(Channel::Http, Process::default())),
     };
     match proxy.pipeline.call(request).await {
         Ok(response) => response.map(Body::new),

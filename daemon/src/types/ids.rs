@@ -7,70 +7,94 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// Name of a configured server: also its path segment in `/mcp/{server}`.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ServerName(Arc<str>);
+/// A name of this kind fits a path segment, a command line and a log line as it is.
+const MAX_NAME: usize = 64;
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "server name {0:?} is not usable: use 1 to 64 of a-z, A-Z, 0-9, '-', '_' and '.', beginning with a letter or digit"
-)]
-pub struct InvalidServerName(pub String);
-
-impl ServerName {
-    const MAX_LEN: usize = 64;
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+fn is_plain(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let starts_well = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    starts_well && text.len() <= MAX_NAME && text.chars().all(allowed)
 }
 
-impl FromStr for ServerName {
-    type Err = InvalidServerName;
+macro_rules! plain_name {
+    ($(#[$doc:meta])* $name:ident, $invalid:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let starts_well = text.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if starts_well && text.len() <= Self::MAX_LEN && text.chars().all(allowed) {
-            Ok(Self(text.into()))
-        } else {
-            Err(InvalidServerName(text.chars().take(80).collect()))
+        #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+        #[error(
+            "{} name {:?} is not usable: use 1 to 64 of a-z, A-Z, 0-9, '-', '_' and '.', beginning with a letter or digit",
+            $what, .0
+        )]
+        pub struct $invalid(pub String);
+
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
         }
-    }
+
+        impl FromStr for $name {
+            type Err = $invalid;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                if is_plain(text) {
+                    Ok(Self(text.into()))
+                } else {
+                    Err($invalid(text.chars().take(80).collect()))
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = $invalid;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0.as_ref().to_owned()
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    };
 }
 
-impl TryFrom<String> for ServerName {
-    type Error = InvalidServerName;
+plain_name!(
+    /// Name of a configured server: also its path segment in `/mcp/{server}`.
+    ServerName,
+    InvalidServerName,
+    "server"
+);
 
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<ServerName> for String {
-    fn from(name: ServerName) -> Self {
-        name.0.as_ref().to_owned()
-    }
-}
-
-impl Borrow<str> for ServerName {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ServerName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for ServerName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
+plain_name!(
+    /// Name of a client that was given a token.
+    ClientName,
+    InvalidClientName,
+    "client"
+);
 
 /// Names one question to a person. It identifies and does not authorise.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -9,11 +9,13 @@ mod loopback;
 mod secret;
 mod shell;
 
-pub use caller::Caller;
+pub use caller::{Caller, Channel, Process};
 pub use decider::Decider;
 pub use digest::{Digest, InvalidDigest};
 pub use effect::{Effect, InvalidEffect};
-pub use ids::{ApprovalId, InvalidApprovalId, InvalidServerName, ServerName};
+pub use ids::{
+    ApprovalId, ClientName, InvalidApprovalId, InvalidClientName, InvalidServerName, ServerName,
+};
 pub use loopback::{is_confidential, is_loopback};
 pub use secret::Secret;
 pub use shell::shell_word;

@@ -3,8 +3,10 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use super::Owner;
+
 /// As [`super::sock_diag::owner`], reading the whole table.
-pub(super) fn owner(source: SocketAddr, destination: SocketAddr) -> Option<u32> {
+pub(super) fn owner(source: SocketAddr, destination: SocketAddr) -> Option<Owner> {
     let source = SocketAddr::new(source.ip().to_canonical(), source.port());
     let destination = SocketAddr::new(destination.ip().to_canonical(), destination.port());
     // A client that dialled a v4-mapped address has an IPv6 socket.
@@ -19,8 +21,8 @@ pub(super) fn owner(source: SocketAddr, destination: SocketAddr) -> Option<u32> 
     })
 }
 
-/// The uid in `line`, if it is the connected socket with these two ends and a process holds it.
-fn owner_in(line: &str, ends: &[String; 2]) -> Option<u32> {
+/// The owner in `line`, if it is the connected socket with these two ends and a process holds it.
+fn owner_in(line: &str, ends: &[String; 2]) -> Option<Owner> {
     let mut fields = line.split_ascii_whitespace();
     let local = fields.nth(1)?;
     let remote = fields.next()?;
@@ -29,8 +31,8 @@ fn owner_in(line: &str, ends: &[String; 2]) -> Option<u32> {
     }
     // State, queues, timer and retransmits lie between.
     let uid = fields.nth(4)?.parse().ok()?;
-    let inode = fields.nth(1)?;
-    (inode != "0").then_some(uid)
+    let inode = fields.nth(1)?.parse().ok()?;
+    (inode != 0).then_some(Owner { uid, inode })
 }
 
 /// An end as the table shows it: the address in 32-bit words of native byte order, and the port.
@@ -64,7 +66,11 @@ mod tests {
     #[test]
     fn a_line_is_matched_by_both_ends_and_needs_an_inode() {
         let ends = ["0100007F:9C40".to_owned(), "0100007F:0BB8".to_owned()];
-        assert_eq!(owner_in(LINE, &ends), Some(1000));
+        let owner = Owner {
+            uid: 1000,
+            inode: 98765,
+        };
+        assert_eq!(owner_in(LINE, &ends), Some(owner));
         let swapped = [ends[1].clone(), ends[0].clone()];
         assert_eq!(owner_in(LINE, &swapped), None);
         assert_eq!(owner_in(&LINE.replace("98765", "0"), &ends), None);

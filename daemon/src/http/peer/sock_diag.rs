@@ -8,6 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
+use super::Owner;
+
 const NLMSG_ERROR: u16 = 2;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLM_F_REQUEST: u16 = 1;
@@ -19,9 +21,9 @@ const ANSWER: usize = HEADER + 72;
 const TCP_LISTEN: u8 = 10;
 const ENOENT: i32 = 2;
 
-/// The user that owns the socket bound to `source` and connected to `destination`; None if there
+/// The owner of the socket bound to `source` and connected to `destination`; None if there
 /// is no such socket, or no process holds it any more.
-pub(super) fn owner(source: SocketAddr, destination: SocketAddr) -> io::Result<Option<u32>> {
+pub(super) fn owner(source: SocketAddr, destination: SocketAddr) -> io::Result<Option<Owner>> {
     let socket = rustix::net::socket_with(
         AddressFamily::NETLINK,
         SocketType::DGRAM,
@@ -86,7 +88,7 @@ fn read_answer(
     bytes: &[u8],
     source: SocketAddr,
     destination: SocketAddr,
-) -> io::Result<Option<u32>> {
+) -> io::Result<Option<Owner>> {
     let short = || io::Error::new(io::ErrorKind::UnexpectedEof, "short answer from sock_diag");
     let kind = u16::from_ne_bytes(field(bytes, 4).ok_or_else(short)?);
     if kind == NLMSG_ERROR {
@@ -112,7 +114,10 @@ fn read_answer(
     // has been closed by its process, and its uid is then 0 whoever it was.
     let is_the_client =
         state != TCP_LISTEN && ports == (source.port(), destination.port()) && inode != 0;
-    Ok(is_the_client.then_some(uid))
+    Ok(is_the_client.then_some(Owner {
+        uid,
+        inode: inode.into(),
+    }))
 }
 
 fn field<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
