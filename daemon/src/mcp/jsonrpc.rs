@@ -21,6 +21,10 @@ const EXPLANATION: usize = 200;
 
 /// One body: one message, or an array of them.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one per request, on the stack, and nearly all are single"
+)]
 pub enum Envelope<'a> {
     Single(Message<'a>),
     Batch(Vec<Message<'a>>),
@@ -36,7 +40,25 @@ pub struct Message<'a> {
     pub name: Option<Cow<'a, str>>,
     /// `params._meta["io.modelcontextprotocol/protocolVersion"]`, which makes a message modern.
     pub claimed_version: Option<Cow<'a, str>>,
-    /// A key of `params` that a reader ignoring case would take for one that decides.
+    pub params: Params<'a>,
+}
+
+/// What else of `params` decisions need, as it stands in the body.
+#[derive(Debug, Default)]
+pub struct Params<'a> {
+    pub arguments: Option<&'a RawValue>,
+    /// What an `input_required` result gave, of a call that is made again.
+    pub request_state: Option<Cow<'a, str>>,
+    pub input_responses: Option<&'a RawValue>,
+    /// `_meta.progressToken`: the client wants to hear how it goes.
+    pub progress_token: Option<&'a RawValue>,
+    /// Of a modern request, or of `initialize`.
+    pub capabilities: Option<&'a RawValue>,
+    /// Of a modern request, or of `initialize`.
+    pub client_info: Option<&'a RawValue>,
+    /// Of `notifications/cancelled`.
+    pub request_id: Option<&'a RawValue>,
+    /// A key that a reader ignoring case would take for one that decides about a tool call.
     pub(super) lookalike: bool,
 }
 
@@ -47,7 +69,11 @@ pub enum MessageKind<'a> {
         id: &'a RawValue,
     },
     Notification,
-    Response,
+    /// Answers a request of the server; without a result, by an error.
+    Response {
+        id: Option<&'a RawValue>,
+        result: Option<&'a RawValue>,
+    },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +139,7 @@ impl<'a> Message<'a> {
     pub fn id(&self) -> Option<&'a RawValue> {
         match self.kind {
             MessageKind::Request { id } => Some(id),
-            MessageKind::Notification | MessageKind::Response => None,
+            MessageKind::Notification | MessageKind::Response { .. } => None,
         }
     }
 
@@ -146,9 +172,9 @@ impl<'a> Message<'a> {
                 "tools/call needs params.name, a string",
             ));
         }
-        if self.lookalike {
+        if self.params.lookalike {
             return Err(EnvelopeError::Params(
-                "params of tools/call has a key that differs from name, arguments or _meta only by case",
+                "params of tools/call has a key that differs only by case from one the call is decided by",
             ));
         }
         Ok(())

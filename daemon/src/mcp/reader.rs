@@ -6,13 +6,23 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::jsonrpc::{Message, MessageKind};
+use super::jsonrpc::{Message, MessageKind, Params};
 
 /// Elements of one array. Legacy clients send a handful.
 const MAX_BATCH: usize = 256;
 
 const TOP_LEVEL: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
 const VERSION_CLAIM: &str = "io.modelcontextprotocol/protocolVersion";
+const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+const CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
+/// Of `params`: what a tool call is decided by.
+const DECISIVE_PARAMS: [&str; 5] = [
+    "name",
+    "arguments",
+    "_meta",
+    "requestState",
+    "inputResponses",
+];
 
 /// A text borrowed from the input where it has no escapes.
 struct Text<'a>(Cow<'a, str>);
@@ -91,8 +101,8 @@ impl<'de> Visitor<'de> for MessageVisitor {
         let mut version: Option<IgnoredAny> = None;
         let mut id: Option<&'de RawValue> = None;
         let mut method: Option<Text<'de>> = None;
-        let mut params: Option<Params<'de>> = None;
-        let mut result: Option<IgnoredAny> = None;
+        let mut params: Option<Read<'de>> = None;
+        let mut result: Option<&'de RawValue> = None;
         let mut error: Option<IgnoredAny> = None;
         while let Some(Text(key)) = map.next_key()? {
             match key.as_ref() {
@@ -118,11 +128,11 @@ impl<'de> Visitor<'de> for MessageVisitor {
                 return Err(de::Error::custom("it has no method, result or error"));
             }
             return Ok(Message {
-                kind: MessageKind::Response,
+                kind: MessageKind::Response { id, result },
                 method: Cow::Borrowed(""),
                 name: None,
                 claimed_version: None,
-                lookalike: false,
+                params: Params::default(),
             });
         };
         if answers {
@@ -133,12 +143,16 @@ impl<'de> Visitor<'de> for MessageVisitor {
             Some(_) => return Err(de::Error::custom("the id is not a string or a number")),
             None => MessageKind::Notification,
         };
-        let mut params = params.unwrap_or_default();
+        let Read {
+            names,
+            version,
+            params,
+        } = params.unwrap_or_default();
         Ok(Message {
             kind,
-            name: params.name_for(&method),
-            claimed_version: params.version,
-            lookalike: params.lookalike,
+            name: names.of(&method),
+            claimed_version: version,
+            params,
             method,
         })
     }
@@ -150,27 +164,33 @@ fn is_request_id(id: &RawValue) -> bool {
         .starts_with(|first: char| first == '"' || first == '-' || first.is_ascii_digit())
 }
 
+/// `params`, and the keys that are a name in some methods only.
 #[derive(Default)]
-struct Params<'a> {
+struct Read<'a> {
+    names: Names<'a>,
+    version: Option<Cow<'a, str>>,
+    params: Params<'a>,
+}
+
+#[derive(Default)]
+struct Names<'a> {
     name: Option<Cow<'a, str>>,
     uri: Option<Cow<'a, str>>,
     task_id: Option<Cow<'a, str>>,
-    version: Option<Cow<'a, str>>,
-    lookalike: bool,
 }
 
-impl<'a> Params<'a> {
-    fn name_for(&mut self, method: &str) -> Option<Cow<'a, str>> {
+impl<'a> Names<'a> {
+    fn of(self, method: &str) -> Option<Cow<'a, str>> {
         match method {
-            "tools/call" | "prompts/get" => self.name.take(),
-            "resources/read" => self.uri.take(),
-            "tasks/get" | "tasks/update" | "tasks/cancel" => self.task_id.take(),
+            "tools/call" | "prompts/get" => self.name,
+            "resources/read" => self.uri,
+            "tasks/get" | "tasks/update" | "tasks/cancel" => self.task_id,
             _ => None,
         }
     }
 }
 
-impl<'de> Deserialize<'de> for Params<'de> {
+impl<'de> Deserialize<'de> for Read<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ParamsVisitor)
     }
@@ -179,7 +199,7 @@ impl<'de> Deserialize<'de> for Params<'de> {
 struct ParamsVisitor;
 
 impl<'de> Visitor<'de> for ParamsVisitor {
-    type Value = Params<'de>;
+    type Value = Read<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object or an array")
@@ -190,39 +210,52 @@ impl<'de> Visitor<'de> for ParamsVisitor {
         let mut uri: Option<MaybeText<'de>> = None;
         let mut task_id: Option<MaybeText<'de>> = None;
         let mut meta: Option<Meta<'de>> = None;
-        let mut arguments: Option<IgnoredAny> = None;
-        let mut lookalike = false;
+        let mut state: Option<MaybeText<'de>> = None;
+        let mut params = Params::default();
         while let Some(Text(key)) = map.next_key()? {
             match key.as_ref() {
                 "name" => once(&mut name, "name", &mut map)?,
                 "uri" => once(&mut uri, "uri", &mut map)?,
                 "taskId" => once(&mut task_id, "taskId", &mut map)?,
                 "_meta" => once(&mut meta, "_meta", &mut map)?,
-                "arguments" => once(&mut arguments, "arguments", &mut map)?,
+                "arguments" => once(&mut params.arguments, "arguments", &mut map)?,
+                "requestState" => once(&mut state, "requestState", &mut map)?,
+                "inputResponses" => once(&mut params.input_responses, "inputResponses", &mut map)?,
+                "requestId" => once(&mut params.request_id, "requestId", &mut map)?,
+                "capabilities" => once(&mut params.capabilities, "capabilities", &mut map)?,
+                "clientInfo" => once(&mut params.client_info, "clientInfo", &mut map)?,
                 other => {
                     // Refused only in a tools/call: elsewhere the key may be a vendor's own.
-                    lookalike |= lookalike_of(other, &["name", "arguments", "_meta"]).is_some();
+                    params.lookalike |= lookalike_of(other, &DECISIVE_PARAMS).is_some();
                     map.next_value::<IgnoredAny>()?;
                 }
             }
         }
         let text = |field: Option<MaybeText<'de>>| field.and_then(|MaybeText(text)| text);
-        Ok(Params {
+        params.request_state = text(state);
+        let meta = meta.unwrap_or_default();
+        params.progress_token = meta.progress_token;
+        params.capabilities = meta.capabilities.or(params.capabilities);
+        params.client_info = meta.client_info.or(params.client_info);
+        let names = Names {
             name: text(name),
             uri: text(uri),
             task_id: text(task_id),
-            version: meta.and_then(|meta| meta.version),
-            lookalike,
+        };
+        Ok(Read {
+            names,
+            version: text(meta.version),
+            params,
         })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Params::default())
+        Ok(Read::default())
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-        Ok(Params::default())
+        Ok(Read::default())
     }
 }
 
@@ -241,47 +274,50 @@ impl<'de> Deserialize<'de> for MaybeText<'de> {
 }
 
 /// `params._meta`: an object, or something that claims nothing.
+#[derive(Default)]
 struct Meta<'a> {
-    version: Option<Cow<'a, str>>,
+    version: Option<MaybeText<'a>>,
+    capabilities: Option<&'a RawValue>,
+    client_info: Option<&'a RawValue>,
+    progress_token: Option<&'a RawValue>,
 }
 
 impl<'de> Deserialize<'de> for Meta<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&'de RawValue>::deserialize(deserializer)?.get();
-        if !raw.starts_with('{') {
-            return Ok(Self { version: None });
-        }
-        let MetaFields(version) = serde_json::from_str(raw).map_err(de::Error::custom)?;
-        Ok(Self { version })
-    }
-}
-
-struct MetaFields<'a>(Option<Cow<'a, str>>);
-
-impl<'de> Deserialize<'de> for MetaFields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct MetaVisitor;
         impl<'de> Visitor<'de> for MetaVisitor {
-            type Value = MetaFields<'de>;
+            type Value = Meta<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut version: Option<MaybeText<'de>> = None;
+                let mut meta = Meta::default();
                 while let Some(Text(key)) = map.next_key()? {
                     match key.as_ref() {
-                        VERSION_CLAIM => once(&mut version, VERSION_CLAIM, &mut map)?,
+                        VERSION_CLAIM => once(&mut meta.version, VERSION_CLAIM, &mut map)?,
+                        CAPABILITIES => once(&mut meta.capabilities, CAPABILITIES, &mut map)?,
+                        CLIENT_INFO => once(&mut meta.client_info, CLIENT_INFO, &mut map)?,
+                        "progressToken" => {
+                            once(&mut meta.progress_token, "progressToken", &mut map)?;
+                        }
                         _ => {
                             map.next_value::<IgnoredAny>()?;
                         }
                     }
                 }
-                Ok(MetaFields(version.and_then(|MaybeText(text)| text)))
+                Ok(meta)
             }
         }
-        deserializer.deserialize_map(MetaVisitor)
+        let raw = <&'de RawValue>::deserialize(deserializer)?.get();
+        if !raw.starts_with('{') {
+            return Ok(Self::default());
+        }
+        let mut reader = serde_json::Deserializer::from_str(raw);
+        reader
+            .deserialize_map(MetaVisitor)
+            .map_err(de::Error::custom)
     }
 }
 

@@ -27,7 +27,7 @@ impl Era {
             MessageKind::Notification => {
                 message.claimed_version.is_some() || header_is_modern(headers)
             }
-            MessageKind::Response => false,
+            MessageKind::Response { .. } => false,
         };
         if modern { Self::Modern } else { Self::Legacy }
     }

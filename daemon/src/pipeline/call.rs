@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, Method, Response};
+use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::{FinishAnyway, OnDisconnect, RelayBody};
@@ -11,7 +12,7 @@ use super::error::CallError;
 use super::exchange::exchange;
 use super::record::Record;
 use super::{Inner, Pipeline, RelayRequest};
-use crate::mcp::{Envelope, Era, headers, version};
+use crate::mcp::{Envelope, Era, canonical, headers, version};
 use crate::registry::Server;
 use crate::types::Effect;
 use crate::upstream::{Outgoing, keep_relayable};
@@ -188,6 +189,8 @@ fn judge(server: &Server, headers: &HeaderMap, envelope: &Envelope<'_>) -> Resul
     for message in envelope.messages() {
         headers::validate(headers, message)?;
         let Some(tool) = message.tool() else { continue };
+        // Two readers may take different values for a key that occurs twice.
+        canonical::digest(message.params.arguments.map_or("{}", RawValue::get))?;
         let verdict = server.policy.evaluate(tool);
         // Until approvals exist there is nobody to ask, so `ask` refuses as `deny` does.
         if verdict.effect != Effect::Allow {

@@ -2,6 +2,7 @@
 
 use crate::credentials::{CredentialError, login_command};
 use crate::error::{Classify, ErrorKind};
+use crate::mcp::canonical::CanonicalError;
 use crate::mcp::{EnvelopeError, HeaderMismatch};
 use crate::types::{Effect, ServerName, shell_word};
 use crate::upstream::UpstreamError;
@@ -17,6 +18,8 @@ pub enum CallError {
     Envelope(#[from] EnvelopeError),
     #[error(transparent)]
     Headers(#[from] HeaderMismatch),
+    #[error("the arguments cannot be judged: {0}")]
+    Arguments(#[from] CanonicalError),
     #[error("{0}")]
     Media(&'static str),
     #[error("{}", refusal(.server, .tool, *.effect, .rule.as_deref()))]
@@ -80,7 +83,9 @@ impl Classify for CallError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::UnknownServer => ErrorKind::NotFound,
-            Self::Envelope(_) | Self::Headers(_) | Self::Media(_) => ErrorKind::InvalidInput,
+            Self::Envelope(_) | Self::Headers(_) | Self::Arguments(_) | Self::Media(_) => {
+                ErrorKind::InvalidInput
+            }
             Self::Refused { .. } | Self::Forbidden(_) => ErrorKind::Denied,
             Self::Busy(_) => ErrorKind::Unavailable,
             Self::Credential(error) => error.kind(),
@@ -127,7 +132,7 @@ impl Classify for CallError {
                 "remove {server} and add it with the address it redirects to"
             )),
             Self::Upstream(error) => error.hint(),
-            Self::Envelope(_) | Self::Headers(_) | Self::Media(_) | Self::Busy(_)
+            Self::Envelope(_) | Self::Headers(_) | Self::Arguments(_) | Self::Media(_) | Self::Busy(_)
             | Self::NoDiscovery(_) | Self::Unasked { .. } => None,
         }
     }

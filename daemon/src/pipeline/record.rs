@@ -61,7 +61,7 @@ impl Record {
     pub(super) fn describe(&mut self, envelope: &Envelope<'_>, method: &Method, body: &Bytes) {
         if let [message] = envelope.messages() {
             self.method = match message.kind {
-                MessageKind::Response => "response".to_owned(),
+                MessageKind::Response { .. } => "response".to_owned(),
                 MessageKind::Request { .. } | MessageKind::Notification => shown(&message.method),
             };
             self.tool = message.tool().map(shown);

@@ -8,13 +8,11 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, StatusCode};
-use serde::Serialize;
-use serde_json::value::RawValue;
 
 use crate::error::{Classify, ErrorKind, chain};
 use crate::http::Problem;
 use crate::http::limits::BodyError;
-use crate::mcp::{Envelope, Message, codes};
+use crate::mcp::{Answer, Envelope, Message, codes};
 use crate::pipeline::CallError;
 
 /// How an error is told, before anyone has looked at what was asked.
@@ -31,6 +29,7 @@ fn manner(error: &CallError) -> Manner {
         CallError::UnknownServer => Failed(StatusCode::NOT_FOUND, codes::REFUSED),
         CallError::Envelope(error) => Failed(StatusCode::BAD_REQUEST, error.code()),
         CallError::Headers(error) => Failed(StatusCode::BAD_REQUEST, error.code()),
+        CallError::Arguments(_) => Failed(StatusCode::BAD_REQUEST, codes::INVALID_PARAMS),
         CallError::Media(_) => Failed(StatusCode::UNSUPPORTED_MEDIA_TYPE, codes::INVALID_REQUEST),
         CallError::NoDiscovery(_) => Failed(StatusCode::NOT_FOUND, codes::METHOD_NOT_FOUND),
         CallError::Busy(_) => Failed(StatusCode::SERVICE_UNAVAILABLE, codes::REFUSED),
@@ -69,11 +68,13 @@ pub(super) fn refusal(error: &CallError, method: &Method, body: &[u8]) -> Respon
     let nobody_waits = asked.iter().all(|message| message.id().is_none());
     match manner(error) {
         Manner::Failed(status, code) if nobody_waits => {
-            respond(status, vec![failure(None, code, &text)], false)
+            respond(status, vec![Answer::failure(None, code, &text)], false)
         }
         Manner::Failed(status, code) => {
             let ids = asked.iter().filter_map(Message::id);
-            let answers = ids.map(|id| failure(Some(id), code, &text)).collect();
+            let answers = ids
+                .map(|id| Answer::failure(Some(id), code, &text))
+                .collect();
             respond(status, answers, is_batch)
         }
         // A message that is not accepted gets a 4xx (2026-07-28, streamable HTTP); a stream or
@@ -83,10 +84,10 @@ pub(super) fn refusal(error: &CallError, method: &Method, body: &[u8]) -> Respon
                 Method::POST => StatusCode::BAD_REQUEST,
                 _ => StatusCode::SERVICE_UNAVAILABLE,
             };
-            respond(status, vec![failure(None, code, &text)], false)
+            respond(status, vec![Answer::failure(None, code, &text)], false)
         }
         Manner::Spoken(code) => {
-            let spoken = |message| told(message, code, &text);
+            let spoken = |message| Answer::refusal(message, code, &text);
             respond(
                 StatusCode::OK,
                 asked.iter().filter_map(spoken).collect(),
@@ -104,13 +105,13 @@ pub(super) fn unreadable(error: &BodyError) -> Response {
         BodyError::BrokenOff => StatusCode::BAD_REQUEST,
     };
     let text = error.to_string();
-    let answer = failure(None, codes::INVALID_REQUEST, &text);
+    let answer = Answer::failure(None, codes::INVALID_REQUEST, &text);
     respond(status, vec![answer], false)
 }
 
 pub(super) fn wrong_method() -> Response {
     let text = "TRACE and CONNECT are not relayed; MCP uses GET, POST and DELETE";
-    let answer = failure(None, codes::INVALID_REQUEST, text);
+    let answer = Answer::failure(None, codes::INVALID_REQUEST, text);
     let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, vec![answer], false);
     let methods = HeaderValue::from_static("GET, POST, DELETE");
     response.headers_mut().insert(ALLOW, methods);
@@ -133,69 +134,6 @@ pub(super) fn no_metadata() -> Response {
         "the bridge signs in by itself; clients need no OAuth",
     )
     .into_response()
-}
-
-#[derive(Serialize)]
-struct Answer<'a> {
-    jsonrpc: &'static str,
-    id: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<ToolResult<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Failure<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ToolResult<'a> {
-    content: [Text<'a>; 1],
-    is_error: bool,
-    /// Part of every result since 2026-07-28.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    result_type: Option<&'static str>,
-}
-
-#[derive(Serialize)]
-struct Text<'a> {
-    r#type: &'static str,
-    text: &'a str,
-}
-
-#[derive(Serialize)]
-struct Failure<'a> {
-    code: i32,
-    message: &'a str,
-}
-
-/// A tool call gets a result, because clients keep errors from the model.
-fn told<'a>(message: &Message<'a>, code: i32, text: &'a str) -> Option<Answer<'a>> {
-    let id = message.id()?;
-    if !message.is_tool_call() {
-        return Some(failure(Some(id), code, text));
-    }
-    let result = ToolResult {
-        content: [Text {
-            r#type: "text",
-            text,
-        }],
-        is_error: true,
-        result_type: message.claimed_version.is_some().then_some("complete"),
-    };
-    Some(Answer {
-        jsonrpc: "2.0",
-        id: Some(id),
-        result: Some(result),
-        error: None,
-    })
-}
-
-fn failure<'a>(id: Option<&'a RawValue>, code: i32, message: &'a str) -> Answer<'a> {
-    Answer {
-        jsonrpc: "2.0",
-        id,
-        result: None,
-        error: Some(Failure { code, message }),
-    }
 }
 
 fn respond(status: StatusCode, answers: Vec<Answer<'_>>, is_batch: bool) -> Response {

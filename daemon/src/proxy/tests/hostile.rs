@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{Method, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -149,4 +149,26 @@ async fn a_client_that_sends_too_much_still_reads_why_it_is_refused() {
         .unwrap()
         .unwrap();
     assert_eq!(&answer, b"HTTP/1.1 413");
+}
+
+#[tokio::test]
+async fn arguments_that_two_readers_could_read_differently_are_refused() {
+    let bridge = Bridge::before(echo()).await;
+    let json = [("content-type", "application/json")];
+    let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
+    for arguments in [
+        r#"{"amount":1,"amount":1000}"#,
+        r#"{"a":[{"b":1,"\u0062":2}]}"#,
+        &format!(r#"{{"a":{deep}}}"#),
+    ] {
+        let body = format!(
+            r#"{{"id":5,"method":"tools/call","params":{{"name":"fine","arguments":{arguments}}}}}"#
+        );
+        let response = bridge.send(Method::POST, "/mcp/up", &json, body).await;
+        assert_eq!(response.status(), 400, "{arguments}");
+        let answer = response.into_body().collect().await.unwrap().to_bytes();
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!(answer["error"]["code"], -32602, "{answer}");
+        assert_eq!(answer["id"], 5);
+    }
 }
