@@ -17,6 +17,7 @@ pub mod net;
 pub mod store;
 
 // 2 protocol
+pub mod audit;
 pub mod mcp;
 pub mod oauth;
 pub mod policy;

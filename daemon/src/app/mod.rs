@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use mcpbridge_proto::Endpoint;
 use mcpbridge_proto::transport::Listener;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use self::prepare::{AppError, config_dir, fail, key_options, prepare};
 pub use self::prepare::{StartError, init};
+use crate::audit::{Audit, Event, Kind};
 use crate::cli::Cli;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
@@ -24,6 +26,7 @@ use crate::paths::ConfigDir;
 use crate::pipeline::Pipeline;
 use crate::registry::Registry;
 use crate::server::HttpServer;
+use crate::store::Store;
 use crate::telemetry;
 use crate::vault::Vault;
 use crate::{net, proxy, web};
@@ -47,6 +50,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode, StartError> {
     telemetry::log_panics();
     let config = config::load(&dir).map_err(fail)?;
     let vault = Vault::open(&dir, &key_options(cli, None)?).map_err(fail)?;
+    let store = Store::open(&dir.state_file()).map_err(fail)?;
     // One worker, because a call's steps on both connections then never wait for another thread to
     // wake: a third of the latency. Slow work (files, keys) is on the blocking pool anyway.
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -55,7 +59,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode, StartError> {
         .build()
         .map_err(|error| fail(AppError::Runtime(error)))?;
     let code = runtime.block_on(async {
-        let app = App::build(cli, &dir, config, vault, log.to_string()).await?;
+        let app = App::build(cli, &dir, config, vault, store, log.to_string()).await?;
         Ok(app.run().await)
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -70,6 +74,7 @@ struct App {
     routes: axum::Router,
     control: Control,
     socket: Listener,
+    audit: Audit,
 }
 
 impl App {
@@ -78,6 +83,7 @@ impl App {
         dir: &ConfigDir,
         mut config: Config,
         vault: Vault,
+        store: Store,
         log_destination: String,
     ) -> Result<Self, StartError> {
         if let Some(host) = &cli.host {
@@ -89,6 +95,7 @@ impl App {
         let key_store = vault.key_source().to_string();
         let lifecycle = Lifecycle::new();
         let clock = Arc::new(SystemClock);
+        let audit = Audit::new(store, clock.clone());
         let http = HttpServer::bind(&config).await.map_err(fail)?;
         let base_url = http.base_url();
 
@@ -143,6 +150,7 @@ impl App {
             routes,
             control,
             socket,
+            audit,
         })
     }
 
@@ -155,8 +163,17 @@ impl App {
             routes,
             control,
             socket,
+            audit,
         } = self;
         let mut termination = Termination::listen();
+        match audit.started().await {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!("the daemon before this one did not end cleanly"),
+            Err(error) => tracing::error!(
+                error = chain(&error),
+                "the audit log cannot be written: no tool will be called"
+            ),
+        }
         control.sync().await;
         if let Err(error) = control.credentials.sweep().await {
             tracing::warn!(
@@ -190,9 +207,14 @@ impl App {
         }
         farewell.cancel();
         let _ = tokio::time::timeout(CONTROL_FAREWELL, control).await;
+        let failed = lifecycle.failed();
+        let stopped = Event::new(Kind::DaemonStopped).detail(json!({ "failed": failed }));
+        if let Err(error) = audit.record_durable(stopped).await {
+            tracing::error!(error = chain(&error), "the end is not in the audit log");
+        }
         drop(socket);
         tracing::info!("stopped");
-        if lifecycle.failed() {
+        if failed {
             ExitCode::FAILURE
         } else {
             ExitCode::SUCCESS

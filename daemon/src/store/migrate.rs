@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// In order; the format of a file is how many of them it has seen.
-const MIGRATIONS: [&str; 0] = [];
+const MIGRATIONS: &[&str] = &[include_str!("migrations/001_audit.sql")];
 
 /// Brings the database to the present format, each step in a transaction of its own.
 pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
@@ -26,7 +26,7 @@ pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), StoreE
     if found > 0 && found < known {
         back_up(connection, path, found).map_err(failed)?;
     }
-    for (number, sql) in (1..).zip(MIGRATIONS).skip(found as usize) {
+    for (number, sql) in (1_u32..).zip(MIGRATIONS).skip(found as usize) {
         let step = |connection: &mut Connection| {
             let step = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             step.execute_batch(sql)?;

@@ -1,0 +1,133 @@
+//! The chain: how a record is bound to all that came before it, and the one place that adds one.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, Transaction, params};
+
+use super::Event;
+use crate::types::Digest;
+
+/// Longest name of a tool or an actor that is kept whole. Callers choose these texts.
+const MAX_NAME: usize = 512;
+/// Longest detail that is kept.
+const MAX_DETAIL: usize = 256 * 1024;
+
+/// The fields of a record that its hash covers.
+pub(super) struct Fields<'a> {
+    pub(super) seq: i64,
+    pub(super) at: i64,
+    pub(super) kind: &'a str,
+    pub(super) server: Option<&'a str>,
+    pub(super) tool: Option<&'a str>,
+    pub(super) actor: Option<&'a str>,
+    pub(super) approval: Option<&'a str>,
+    pub(super) detail: &'a str,
+}
+
+impl Fields<'_> {
+    /// SHA-256 over the hash of the record before, then all fields, each after its length. One byte
+    /// says which of the optional ones are there, so that an empty text differs from none.
+    pub(super) fn hash(&self, previous: &[u8; 32]) -> Digest {
+        let optional = [self.server, self.tool, self.actor, self.approval];
+        let present = (0..).zip(optional).fold(0_u8, |bits, (index, field)| {
+            bits | u8::from(field.is_some()) << index
+        });
+        Digest::of_parts([
+            previous.as_slice(),
+            &self.seq.to_be_bytes(),
+            &self.at.to_be_bytes(),
+            &[present],
+            self.kind.as_bytes(),
+            self.server.unwrap_or_default().as_bytes(),
+            self.tool.unwrap_or_default().as_bytes(),
+            self.actor.unwrap_or_default().as_bytes(),
+            self.approval.unwrap_or_default().as_bytes(),
+            self.detail.as_bytes(),
+        ])
+    }
+}
+
+/// One end of the chain.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) seq: i64,
+    pub(super) hash: [u8; 32],
+}
+
+/// The newest record.
+pub(super) fn head(connection: &Connection) -> rusqlite::Result<Link> {
+    let sql = "SELECT head_seq, head_hash FROM audit_chain";
+    connection.prepare_cached(sql)?.query_row([], |row| {
+        Ok(Link {
+            seq: row.get(0)?,
+            hash: row.get(1)?,
+        })
+    })
+}
+
+/// Adds `event` to the log within `transaction`, so that it is kept exactly if what it tells of is.
+/// Returns its number.
+///
+/// Overlong names are cut and an overlong detail is replaced by its digest: what a caller sends must
+/// not fill the disk.
+///
+/// # Errors
+/// The record cannot be written; whatever it tells of must then not happen.
+pub fn append(
+    transaction: &Transaction<'_>,
+    at: Timestamp,
+    event: &Event,
+) -> rusqlite::Result<u64> {
+    let before = head(transaction)?;
+    let detail = bounded(event.detail.to_string());
+    let tool = event.tool.as_deref().map(cut);
+    let actor = event.actor.as_deref().map(cut);
+    let fields = Fields {
+        seq: before.seq + 1,
+        at: at.as_microsecond(),
+        kind: event.kind.as_str(),
+        server: event.server.as_ref().map(|server| server.as_str()),
+        tool: tool.as_deref(),
+        actor: actor.as_deref(),
+        approval: event.approval.as_ref().map(|approval| approval.as_str()),
+        detail: &detail,
+    };
+    let hash = fields.hash(&before.hash);
+    transaction
+        .prepare_cached(
+            "INSERT INTO audit (seq, at, kind, server, tool, actor, approval, hash, detail) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            fields.seq,
+            fields.at,
+            fields.kind,
+            fields.server,
+            fields.tool,
+            fields.actor,
+            fields.approval,
+            hash.as_bytes(),
+            fields.detail,
+        ])?;
+    transaction
+        .prepare_cached("UPDATE audit_chain SET head_seq = ?1, head_hash = ?2")?
+        .execute(params![fields.seq, hash.as_bytes()])?;
+    Ok(fields.seq.unsigned_abs())
+}
+
+fn cut(name: &str) -> Cow<'_, str> {
+    if name.len() <= MAX_NAME {
+        return Cow::Borrowed(name);
+    }
+    let end = name.floor_char_boundary(MAX_NAME);
+    Cow::Owned(format!("{}…", &name[..end]))
+}
+
+fn bounded(detail: String) -> String {
+    if detail.len() <= MAX_DETAIL {
+        return detail;
+    }
+    let digest = Digest::of(detail.as_bytes());
+    serde_json::json!({ "too_long": detail.len(), "digest": digest }).to_string()
+}
