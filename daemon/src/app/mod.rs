@@ -106,7 +106,7 @@ impl App {
             .await
             .map_err(|error| fail(AppError::from(error)))?;
 
-        let registry = Registry::new(dir.clone(), &config).map_err(fail)?;
+        let registry = Registry::new(dir.clone(), &config);
         let credentials = Credentials::new(
             vault,
             net::Client::new(),

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::ConfigError;
 use super::load::{decode, parse, read};
-use super::schema::{Config, PolicyConfig, ServerConfig, VERSION};
+use super::rules::PolicyConfig;
+use super::schema::{Config, ServerConfig, VERSION};
 use crate::paths::{ConfigDir, write_atomic};
 use crate::types::ServerName;
 
@@ -192,7 +193,9 @@ mod tests {
         let (_home, dir) = home(FILE);
         let mut zeta = crate::config::load(&dir).unwrap().servers["zeta"].clone();
         zeta.url = "https://other.example/".parse().unwrap();
-        zeta.policy.tools.insert("b_*".to_owned(), Effect::Allow);
+        zeta.policy
+            .tools
+            .insert("b_*".parse().unwrap(), Effect::Allow);
         upsert_server(&dir, &name("zeta"), &zeta).unwrap();
         let expected = FILE
             .replace("zeta.example", "other.example")

@@ -1,16 +1,18 @@
 //! Reading `config.json`, and saying exactly what is wrong with it.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::ConfigError;
 use super::schema::{Config, VERSION};
 use super::validate::InvalidSetting;
 use crate::paths::ConfigDir;
+use crate::types::Level;
 
 /// Reads the settings. A missing file means the defaults; nothing is written.
 ///
@@ -42,7 +44,12 @@ pub(super) fn parse(path: &Path, text: &[u8]) -> Result<Config, ConfigError> {
         path: path.to_owned(),
         source,
     };
-    let json: Value = decode(path, text)?;
+    // Reading it as a tree finds better words for what is wrong.
+    let json: Box<RawValue> = decode(path, text).map_err(|error| {
+        decode::<serde_json::Value>(path, text)
+            .err()
+            .unwrap_or(error)
+    })?;
     check_objects(&json).map_err(setting)?;
     check_version(path, &json)?;
     let config: Config = decode(path, text)?;
@@ -51,33 +58,81 @@ pub(super) fn parse(path: &Path, text: &[u8]) -> Result<Config, ConfigError> {
 }
 
 /// serde reads an array as an object without keys; nobody who edits a file means that.
-fn check_objects(json: &Value) -> Result<(), InvalidSetting> {
-    let refuse_array = |value: &Value, key: &str| match value {
-        Value::Array(_) => Err(InvalidSetting::new(key, "must be an object")),
-        _ => Ok(()),
-    };
+fn check_objects(json: &RawValue) -> Result<(), InvalidSetting> {
     refuse_array(json, "the file")?;
-    for (name, server) in json["servers"].as_object().into_iter().flatten() {
-        refuse_array(server, &format!("servers.{name}"))?;
-        for part in ["oauth", "policy"] {
-            refuse_array(&server[part], &format!("servers.{name}.{part}"))?;
+    for (part, value) in members(json) {
+        if matches!(&*part, "approvals" | "audit") {
+            refuse_array(value, &part)?;
+        }
+        if part == "servers" {
+            for (name, server) in members(value) {
+                check_server(server, &format!("servers.{name}"))?;
+            }
         }
     }
     Ok(())
 }
 
+fn check_server(json: &RawValue, key: &str) -> Result<(), InvalidSetting> {
+    refuse_array(json, key)?;
+    for (part, value) in members(json) {
+        if !matches!(&*part, "oauth" | "policy") {
+            continue;
+        }
+        refuse_array(value, &format!("{key}.{part}"))?;
+        let rules = members(value)
+            .into_iter()
+            .filter(|(name, _)| name == "rules");
+        for (index, rule) in rules.flat_map(|(_, rules)| elements(rules)).enumerate() {
+            let key = format!("{key}.policy.rules[{index}]");
+            refuse_array(rule, &key)?;
+            let arguments = members(rule)
+                .into_iter()
+                .filter(|(name, _)| name == "arguments");
+            for (pointer, predicate) in arguments.flat_map(|(_, value)| members(value)) {
+                refuse_array(predicate, &format!("{key}.arguments.{pointer}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn refuse_array(value: &RawValue, key: &str) -> Result<(), InvalidSetting> {
+    match Level::read(value) {
+        Some(Level::Array(_)) => Err(InvalidSetting::new(key, "must be an object")),
+        _ => Ok(()),
+    }
+}
+
+fn members(json: &RawValue) -> Vec<(Cow<'_, str>, &RawValue)> {
+    match Level::read(json) {
+        Some(Level::Object(members)) => members,
+        _ => Vec::new(),
+    }
+}
+
+fn elements(json: &RawValue) -> Vec<&RawValue> {
+    match Level::read(json) {
+        Some(Level::Array(elements)) => elements,
+        _ => Vec::new(),
+    }
+}
+
 /// Looks at the version alone, before the keys of a newer one are called unknown.
-fn check_version(path: &Path, json: &Value) -> Result<(), ConfigError> {
-    let reason = match &json["version"] {
-        Value::String(version) if version == VERSION => return Ok(()),
-        Value::String(version) if is_newer(version) => {
+fn check_version(path: &Path, json: &RawValue) -> Result<(), ConfigError> {
+    let version = members(json).into_iter().find(|(key, _)| key == "version");
+    let reason = match version.map(|(_, value)| (value, Level::read(value))) {
+        Some((_, Some(Level::Text(version)))) if version == VERSION => return Ok(()),
+        Some((_, Some(Level::Text(version)))) if is_newer(&version) => {
             return Err(ConfigError::Newer {
                 path: path.to_owned(),
-                version: version.clone(),
+                version: version.into_owned(),
             });
         }
-        Value::Null => format!("is missing; add \"version\": {VERSION:?}"),
-        other => format!("{other} is not a known version; use {VERSION:?}"),
+        Some((_, Some(Level::Null))) | None => {
+            format!("is missing; add \"version\": {VERSION:?}")
+        }
+        Some((other, _)) => format!("{other} is not a known version; use {VERSION:?}"),
     };
     Err(ConfigError::Setting {
         path: path.to_owned(),
@@ -159,6 +214,7 @@ fn nearest_key(key: &str, reason: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::AuditArguments;
     use crate::error::{Classify, chain};
 
     fn parse_text(text: &str) -> Result<Config, ConfigError> {
@@ -198,6 +254,21 @@ mod tests {
     }
 
     #[test]
+    fn the_settings_of_approvals_are_read() {
+        let config = parse_text(
+            r#"{ "version": "1.0", "require_client_token": true,
+                 "approvals": { "hold_seconds": 0, "desktop_notifications": false },
+                 "audit": { "keep_days": 30, "arguments": "redact" } }"#,
+        )
+        .unwrap();
+        assert!(config.require_client_token);
+        assert_eq!(config.approvals.expiry_seconds, 900);
+        assert_eq!(config.approvals.hold_seconds, 0);
+        assert!(!config.approvals.desktop_notifications);
+        assert_eq!(config.audit.arguments, AuditArguments::Redact);
+    }
+
+    #[test]
     fn errors_name_place_key_and_remedy() {
         let server = |body: &str| {
             format!(
@@ -224,6 +295,97 @@ mod tests {
             (
                 server(r#", "policy": {"tools": {"x": "deny", "x": "allow"}}"#),
                 "servers.s.policy.tools: x appears twice",
+            ),
+            (
+                server(r#", "policy": {"tools": {"[a]": "deny"}}"#),
+                "servers.s.policy.tools.[a]: the pattern \"[a]\" is not valid",
+            ),
+            (
+                server(r#", "policy": {"rules": [{"effect": "deny", "argument": {}}]}"#),
+                "unknown key \"servers.s.policy.rules[0].argument\" [did you mean \"arguments\"?",
+            ),
+            (
+                server(r#", "policy": {"rules": [{"effect": "ask", "arguments": {"a": {}}}]}"#),
+                "servers.s.policy.rules[0].arguments.a: \"a\" is not a JSON pointer",
+            ),
+            (
+                server(
+                    r#", "policy": {"rules": [{"effect": "ask", "arguments": {"/a": {"minn": 1}}}]}"#,
+                ),
+                "\"servers.s.policy.rules[0].arguments./a.minn\" [did you mean \"min\"?",
+            ),
+            (
+                server(
+                    r#", "policy": {"rules": [{"effect": "ask", "arguments": {"/a": {"min": "1"}}}]}"#,
+                ),
+                "servers.s.policy.rules[0].arguments./a.min: \"\\\"1\\\"\" is not a number",
+            ),
+            (
+                server(
+                    r#", "policy": {"rules": [{"effect": "ask", "arguments": {"/a": {}, "/a": {}}}]}"#,
+                ),
+                "servers.s.policy.rules[0].arguments: /a appears twice",
+            ),
+            (
+                server(r#", "policy": {"rules": [{"effect": "ask", "arguments": {"/a": {}}}]}"#),
+                "servers.s.policy.rules[0].arguments./a: says nothing",
+            ),
+            (
+                server(
+                    r#", "policy": {"rules": [{"effect": "ask",
+                        "arguments": {"/a": {"min": 1e400, "max": 1e399}}}]}"#,
+                ),
+                "servers.s.policy.rules[0].arguments./a: min is more than max",
+            ),
+            (
+                server(
+                    r#", "policy": {"rules": [{"effect": "ask",
+                        "arguments": {"/a": {"equals": {"x": 1, "x": 2}}}}]}"#,
+                ),
+                "arguments./a.equals: the key \"x\" occurs twice",
+            ),
+            (
+                server(
+                    r#", "policy": {"rules": [{"effect": "ask", "annotations": {"readOnly": true}}]}"#,
+                ),
+                "servers.s.policy.rules[0].annotations.readOnly: \"readOnly\" is not an annotation",
+            ),
+            (
+                server(r#", "policy": {"rules": [{"effect": "ask", "callers": ["uid:1", "ci"]}]}"#),
+                "servers.s.policy.rules[0].callers[1]: \"ci\" is not a caller",
+            ),
+            (
+                server(
+                    r#", "policy": {"rules": [{"tools": "x", "effect": "ask"}, {"tools": "x", "effect": "deny"}]}"#,
+                ),
+                "servers.s.policy.rules[1]: is about the same calls as rules[0]",
+            ),
+            (
+                server(
+                    r#", "policy": {"tools": {"x": "deny"}, "rules": [{"tools": "x", "effect": "allow"}]}"#,
+                ),
+                "servers.s.policy.rules[0]: is about the same calls as tools.x",
+            ),
+            (
+                server(r#", "policy": {"rules": [["x"]]}"#),
+                "servers.s.policy.rules[0]: must be an object",
+            ),
+            (server(r#", "trustd": true"#), "[did you mean \"trusted\"?"),
+            (
+                r#"{"version": "1.0", "approvals": {"expiry_secs": 5}}"#.to_owned(),
+                "unknown key \"approvals.expiry_secs\" [did you mean \"expiry_seconds\"?",
+            ),
+            (
+                r#"{"version": "1.0", "approvals": {"expiry_seconds": 9}}"#.to_owned(),
+                "approvals.expiry_seconds: must be from 10 to 86400",
+            ),
+            (
+                r#"{"version": "1.0", "approvals": {"hold_seconds": 700}}"#.to_owned(),
+                "approvals.max_hold_seconds: must not be less than hold_seconds, 700",
+            ),
+            (
+                r#"{"version": "1.0", "audit": {"arguments": "drop"}}"#.to_owned(),
+                "audit.arguments: unknown variant `drop`, expected `keep` or `redact`",
             ),
             (
                 r#"{"version": "1.0", "proxy_port": 70000}"#.to_owned(),

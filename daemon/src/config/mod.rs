@@ -6,6 +6,7 @@
 
 mod edit;
 mod load;
+mod rules;
 mod schema;
 mod validate;
 
@@ -14,7 +15,13 @@ use std::path::PathBuf;
 
 pub use edit::{remove_server, set_policy, upsert_server, write_default};
 pub use load::load;
-pub use schema::{AuthMode, Config, OAuthConfig, PolicyConfig, ResourceSetting, ServerConfig};
+pub use rules::{
+    CallerRule, Hint, InvalidCaller, InvalidHint, PolicyConfig, Predicate, RuleConfig,
+};
+pub use schema::{
+    ApprovalsConfig, AuditArguments, AuditConfig, AuthMode, Config, OAuthConfig, ResourceSetting,
+    ServerConfig,
+};
 pub use validate::InvalidSetting;
 
 use crate::error::{Classify, ErrorKind};

@@ -10,7 +10,8 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
 
-use crate::types::{Effect, ServerName};
+use super::rules::PolicyConfig;
+use crate::types::ServerName;
 
 /// The format this program reads and writes.
 pub(super) const VERSION: &str = "1.0";
@@ -35,6 +36,10 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
     /// `Origin` values that are accepted besides our own.
     pub allowed_origins: Vec<String>,
+    /// Refuses calls that present no client token.
+    pub require_client_token: bool,
+    pub approvals: ApprovalsConfig,
+    pub audit: AuditConfig,
     #[serde(deserialize_with = "unique_keys")]
     pub servers: BTreeMap<ServerName, ServerConfig>,
 }
@@ -51,9 +56,54 @@ impl Default for Config {
             allowed_uids: Vec::new(),
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
+            require_client_token: false,
+            approvals: ApprovalsConfig::default(),
+            audit: AuditConfig::default(),
             servers: BTreeMap::new(),
         }
     }
+}
+
+/// How long a person has to decide, and how they hear of it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApprovalsConfig {
+    /// A call nobody decided about by then is denied; an approved one must have been made by then.
+    pub expiry_seconds: u64,
+    /// How long a call waits for the decision before its client is told to call again.
+    pub hold_seconds: u64,
+    /// The same where the client is kept informed, so that it does not give up.
+    pub max_hold_seconds: u64,
+    pub desktop_notifications: bool,
+}
+
+impl Default for ApprovalsConfig {
+    fn default() -> Self {
+        Self {
+            expiry_seconds: 900,
+            hold_seconds: 50,
+            max_hold_seconds: 600,
+            desktop_notifications: true,
+        }
+    }
+}
+
+/// What the record of all calls and decisions keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditConfig {
+    /// 0 keeps everything.
+    pub keep_days: u32,
+    pub arguments: AuditArguments,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditArguments {
+    #[default]
+    Keep,
+    /// Only their digest is recorded.
+    Redact,
 }
 
 /// One upstream MCP server.
@@ -65,6 +115,9 @@ pub struct ServerConfig {
     pub auth: AuthMode,
     #[serde(default, skip_serializing_if = "is_default")]
     pub oauth: OAuthConfig,
+    /// Believes what the server says about its tools, for rules that ask for it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub trusted: bool,
     #[serde(default, skip_serializing_if = "is_default")]
     pub policy: PolicyConfig,
     /// Lets this server, and the authorization server it names, have private addresses.
@@ -79,6 +132,7 @@ impl ServerConfig {
             url,
             auth: AuthMode::default(),
             oauth: OAuthConfig::default(),
+            trusted: false,
             policy: PolicyConfig::default(),
             allow_private_network: false,
         }
@@ -171,23 +225,13 @@ impl fmt::Display for ResourceSetting {
     }
 }
 
-/// Who decides about the tool calls of a server.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PolicyConfig {
-    pub default: Effect,
-    /// Glob over tool names. The most specific one decides, so order has no meaning.
-    #[serde(skip_serializing_if = "is_default", deserialize_with = "unique_keys")]
-    pub tools: BTreeMap<String, Effect>,
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
 /// A map in which a key that appears twice is an error: the one a reader overlooks could be the
 /// one that counts.
-fn unique_keys<'de, D, K, V>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+pub(super) fn unique_keys<'de, D, K, V>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
 where
     D: Deserializer<'de>,
     K: Deserialize<'de> + Ord + fmt::Display,
@@ -224,6 +268,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Effect;
 
     #[test]
     fn a_server_is_written_without_its_defaults() {
@@ -254,9 +299,15 @@ mod tests {
                 assume_s256: true,
                 redirect_uri: Some("http://localhost:9/cb".to_owned()),
             },
+            trusted: true,
             policy: PolicyConfig {
                 default: Effect::Deny,
-                tools: BTreeMap::from([("list_*".to_owned(), Effect::Allow)]),
+                tools: BTreeMap::from([("list_*".parse().unwrap(), Effect::Allow)]),
+                rules: vec![
+                    serde_json::from_str(r#"{"annotations":{"readOnlyHint":true},"effect":"ask"}"#)
+                        .unwrap(),
+                ],
+                accept_weak_approval: true,
             },
             allow_private_network: true,
         };

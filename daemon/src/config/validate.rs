@@ -1,8 +1,11 @@
 //! What the types of the schema cannot say: the rules a value must keep to.
 
+use std::collections::HashMap;
+
 use url::Url;
 
-use super::schema::{Config, ResourceSetting, ServerConfig};
+use super::rules::{PolicyConfig, Predicate, RuleConfig};
+use super::schema::{ApprovalsConfig, Config, ResourceSetting, ServerConfig};
 use crate::error::{Classify, ErrorKind};
 use crate::types::{is_confidential, is_loopback};
 
@@ -53,6 +56,9 @@ impl Config {
                 return Err(InvalidSetting::new(key, "must be at least 1"));
             }
         }
+        self.approvals
+            .validate()
+            .map_err(|error| error.within("approvals"))?;
         for (name, server) in &self.servers {
             server
                 .validate()
@@ -92,9 +98,66 @@ impl ServerConfig {
             );
             return Err(InvalidSetting::new("scopes", reason).within("oauth"));
         }
-        if self.policy.tools.keys().any(|pattern| pattern.is_empty()) {
-            let reason = "a tool pattern must not be empty; use \"*\" for every tool";
-            return Err(InvalidSetting::new("tools", reason).within("policy"));
+        self.policy
+            .validate()
+            .map_err(|error| error.within("policy"))
+    }
+}
+
+impl ApprovalsConfig {
+    fn validate(&self) -> Result<(), InvalidSetting> {
+        for (key, value, bounds) in [
+            ("expiry_seconds", self.expiry_seconds, 10..=86_400),
+            ("hold_seconds", self.hold_seconds, 0..=3600),
+            ("max_hold_seconds", self.max_hold_seconds, 0..=3600),
+        ] {
+            if !bounds.contains(&value) {
+                let reason = format!("must be from {} to {}", bounds.start(), bounds.end());
+                return Err(InvalidSetting::new(key, reason));
+            }
+        }
+        if self.max_hold_seconds < self.hold_seconds {
+            let reason = format!("must not be less than hold_seconds, {}", self.hold_seconds);
+            return Err(InvalidSetting::new("max_hold_seconds", reason));
+        }
+        Ok(())
+    }
+}
+
+impl PolicyConfig {
+    /// # Errors
+    /// The first setting that breaks a rule, its key relative to the policy.
+    fn validate(&self) -> Result<(), InvalidSetting> {
+        let mut seen = HashMap::new();
+        for (index, rule) in self.rules.iter().enumerate() {
+            let key = format!("rules[{index}]");
+            rule.validate().map_err(|error| error.within(&key))?;
+            let said = rule.conditions();
+            if let Some(first) = seen.insert(said, index) {
+                let reason = format!("is about the same calls as rules[{first}]; keep one of them");
+                return Err(InvalidSetting::new(&key, reason));
+            }
+            if rule.is_bare() && self.tools.contains_key(&rule.tools) {
+                let reason = format!("is about the same calls as tools.{}", rule.tools);
+                return Err(InvalidSetting::new(&key, reason));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RuleConfig {
+    fn validate(&self) -> Result<(), InvalidSetting> {
+        for (pointer, predicate) in &self.arguments {
+            let wrong = |reason: &str| InvalidSetting::new(&format!("arguments.{pointer}"), reason);
+            if *predicate == Predicate::default() {
+                return Err(wrong("says nothing; use equals, glob, min or max"));
+            }
+            if let (Some(min), Some(max)) = (&predicate.min, &predicate.max)
+                && min > max
+            {
+                return Err(wrong("min is more than max, so no number fits"));
+            }
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use mcpbridge_proto::v1::{
 use tonic::{Request, Response, Status};
 
 use super::{Control, server_name, status};
-use crate::types::Effect;
+use crate::types::{Effect, Pattern};
 
 #[tonic::async_trait]
 impl Policy for Control {
@@ -36,7 +36,7 @@ impl Policy for Control {
                 policy
                     .tools
                     .iter()
-                    .map(|(glob, effect)| rule(glob, *effect)),
+                    .map(|(glob, effect)| rule(glob.as_str(), *effect)),
             );
         }
         Ok(Response::new(ListPoliciesResponse { rules }))
@@ -52,8 +52,9 @@ impl Policy for Control {
             .effect
             .parse()
             .map_err(|error| status::invalid("effect", &error))?;
+        let tool = pattern(&rule.tool)?;
         self.finish(move |this| async move {
-            let set = this.registry.set_policy(&name, glob(&rule.tool), effect);
+            let set = this.registry.set_policy(&name, tool.as_ref(), effect);
             set.await.map_err(status::of)
         })
         .await?;
@@ -66,8 +67,9 @@ impl Policy for Control {
     ) -> Result<Response<UnsetPolicyResponse>, Status> {
         let request = request.into_inner();
         let name = server_name(&request.server)?;
+        let tool = pattern(&request.tool)?;
         self.finish(move |this| async move {
-            let unset = this.registry.unset_policy(&name, glob(&request.tool));
+            let unset = this.registry.unset_policy(&name, tool.as_ref());
             unset.await.map_err(status::of)
         })
         .await?;
@@ -89,6 +91,12 @@ impl Policy for Control {
 }
 
 /// The schema writes the server's default as an empty tool.
-fn glob(tool: &str) -> Option<&str> {
-    (!tool.is_empty()).then_some(tool)
+fn pattern(tool: &str) -> Result<Option<Pattern>, Status> {
+    if tool.is_empty() {
+        return Ok(None);
+    }
+    let pattern = tool
+        .parse()
+        .map_err(|error| status::invalid("tool", &error))?;
+    Ok(Some(pattern))
 }

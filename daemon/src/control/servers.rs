@@ -245,6 +245,7 @@ fn parse(request: v1::AddServerRequest) -> Result<(ServerConfig, ServerSecrets),
             redirect_uri: text(oauth.redirect_uri),
             ..OAuthConfig::default()
         },
+        trusted: false,
         policy: PolicyConfig {
             default,
             ..PolicyConfig::default()
@@ -257,10 +258,12 @@ fn parse(request: v1::AddServerRequest) -> Result<(ServerConfig, ServerSecrets),
 /// The same `add` once more is no change, whatever later commands did to policy and scopes: what it
 /// does not say stays as it is.
 fn keep_unsaid(wanted: &mut ServerConfig, present: &ServerConfig, policy_is_said: bool) {
-    wanted.policy.tools.clone_from(&present.policy.tools);
-    if !policy_is_said {
-        wanted.policy.default = present.policy.default;
+    let said = wanted.policy.default;
+    wanted.policy.clone_from(&present.policy);
+    if policy_is_said {
+        wanted.policy.default = said;
     }
+    wanted.trusted = present.trusted;
     if wanted.oauth.scopes.is_empty() {
         wanted.oauth.scopes.clone_from(&present.oauth.scopes);
     }

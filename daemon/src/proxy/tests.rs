@@ -68,8 +68,8 @@ impl Bridge {
         server.auth = AuthMode::None;
         server.policy.default = Effect::Allow;
         server.policy.tools = BTreeMap::from([
-            ("ask_*".to_owned(), Effect::Ask),
-            ("drop".to_owned(), Effect::Deny),
+            ("ask_*".parse().unwrap(), Effect::Ask),
+            ("drop".parse().unwrap(), Effect::Deny),
         ]);
         let mut config = Config::default();
         change(&mut config, &mut server);
@@ -77,7 +77,7 @@ impl Bridge {
 
         let temporary = tempfile::tempdir().unwrap();
         let dir = ConfigDir::new(temporary.path());
-        let registry = Registry::new(dir.clone(), &config).unwrap();
+        let registry = Registry::new(dir.clone(), &config);
         let options = KeyOptions {
             choice: Some(KeySource::KeyFile),
             ..KeyOptions::default()

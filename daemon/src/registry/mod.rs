@@ -12,8 +12,8 @@ use crate::config::{self, Config, ConfigError, PolicyConfig, ServerConfig};
 use crate::error::{Classify, ErrorKind};
 use crate::net::AddressPolicy;
 use crate::paths::ConfigDir;
-use crate::policy::{InvalidGlob, PolicySet};
-use crate::types::{Effect, ServerName};
+use crate::policy::PolicySet;
+use crate::types::{Effect, Pattern, ServerName};
 
 /// One configured server, with its rules compiled.
 #[derive(Debug)]
@@ -26,15 +26,15 @@ pub struct Server {
 }
 
 impl Server {
-    fn new(name: ServerName, config: ServerConfig) -> Result<Self, InvalidGlob> {
-        let policy = compile_policy(&config.policy)?;
+    fn new(name: ServerName, config: ServerConfig) -> Self {
+        let policy = PolicySet::compile(config.policy.default, &config.policy.tools);
         let addresses = AddressPolicy::for_server(&config.url, config.allow_private_network);
-        Ok(Self {
+        Self {
             name,
             config,
             policy,
             addresses,
-        })
+        }
     }
 }
 
@@ -75,8 +75,6 @@ pub enum RegistryError {
     UnknownRule { server: ServerName, tool: String },
     #[error("the change is not stored")]
     Config(#[from] ConfigError),
-    #[error("a tool rule cannot be used")]
-    Policy(#[from] InvalidGlob),
     #[error("the configuration could not be written")]
     Interrupted,
 }
@@ -87,7 +85,6 @@ impl Classify for RegistryError {
             Self::UnknownServer(_) | Self::UnknownRule { .. } => ErrorKind::NotFound,
             Self::Exists { .. } => ErrorKind::Conflict,
             Self::Config(error) => error.kind(),
-            Self::Policy(_) => ErrorKind::InvalidInput,
             Self::Interrupted => ErrorKind::Internal,
         }
     }
@@ -102,7 +99,7 @@ impl Classify for RegistryError {
                 Some(format!("mcpbridgectl policy list {server} shows the rules"))
             }
             Self::Config(error) => error.hint(),
-            Self::Policy(_) | Self::Interrupted => None,
+            Self::Interrupted => None,
         }
     }
 }
@@ -125,14 +122,12 @@ pub struct Registry {
 
 impl Registry {
     /// Takes over the servers of a loaded configuration.
-    pub fn new(dir: ConfigDir, config: &Config) -> Result<Self, RegistryError> {
-        let snapshot = Arc::new(compile(config)?);
-        let published = watch::Sender::new(snapshot);
-        Ok(Self {
+    pub fn new(dir: ConfigDir, config: &Config) -> Self {
+        Self {
             dir,
             writing: Arc::default(),
-            published,
-        })
+            published: watch::Sender::new(Arc::new(compile(config))),
+        }
     }
 
     pub fn snapshot(&self) -> Arc<Snapshot> {
@@ -156,7 +151,6 @@ impl Registry {
         name: &ServerName,
         server: ServerConfig,
     ) -> Result<Added, RegistryError> {
-        Server::new(name.clone(), server.clone())?;
         let _writing = self.writing.lock().await;
         if let Some(present) = self.snapshot().get(name.as_str()) {
             return match difference(&present.config, &server) {
@@ -206,13 +200,13 @@ impl Registry {
     pub async fn set_policy(
         &self,
         name: &ServerName,
-        tool: Option<&str>,
+        tool: Option<&Pattern>,
         effect: Effect,
     ) -> Result<(), RegistryError> {
         self.change_policy(name, |policy| {
             match tool {
                 Some(glob) => {
-                    policy.tools.insert(glob.to_owned(), effect);
+                    policy.tools.insert(glob.clone(), effect);
                 }
                 None => policy.default = effect,
             }
@@ -225,7 +219,7 @@ impl Registry {
     pub async fn unset_policy(
         &self,
         name: &ServerName,
-        tool: Option<&str>,
+        tool: Option<&Pattern>,
     ) -> Result<(), RegistryError> {
         self.change_policy(name, |policy| {
             match tool {
@@ -233,7 +227,7 @@ impl Registry {
                     let server = name.clone();
                     return Err(RegistryError::UnknownRule {
                         server,
-                        tool: glob.to_owned(),
+                        tool: glob.to_string(),
                     });
                 }
                 Some(_) => {}
@@ -252,43 +246,36 @@ impl Registry {
         let _writing = self.writing.lock().await;
         let mut policy = self.get(name.as_str())?.config.policy.clone();
         change(&mut policy)?;
-        compile_policy(&policy)?;
         let target = name.clone();
         self.edit(move |dir| config::set_policy(dir, &target, &policy))
             .await
     }
 
     /// Runs `change` on the file, reads the file back and publishes what it says now. A file that a
-    /// person left with something that cannot be published is not changed either.
+    /// person left invalid is not changed.
     async fn edit(
         &self,
         change: impl FnOnce(&ConfigDir) -> Result<(), ConfigError> + Send + 'static,
     ) -> Result<(), RegistryError> {
         let dir = self.dir.clone();
         let written = tokio::task::spawn_blocking(move || {
-            compile(&config::load(&dir)?)?;
             change(&dir)?;
-            compile(&config::load(&dir)?)
+            config::load(&dir)
         });
-        let snapshot = written.await.map_err(|_| RegistryError::Interrupted)??;
-        self.published.send_replace(Arc::new(snapshot));
+        let config = written.await.map_err(|_| RegistryError::Interrupted)??;
+        self.published.send_replace(Arc::new(compile(&config)));
         Ok(())
     }
 }
 
-fn compile(config: &Config) -> Result<Snapshot, RegistryError> {
-    let mut servers = BTreeMap::new();
-    for (name, server) in &config.servers {
-        servers.insert(
-            name.clone(),
-            Arc::new(Server::new(name.clone(), server.clone())?),
-        );
+fn compile(config: &Config) -> Snapshot {
+    let servers = config.servers.iter().map(|(name, server)| {
+        let server = Server::new(name.clone(), server.clone());
+        (name.clone(), Arc::new(server))
+    });
+    Snapshot {
+        servers: servers.collect(),
     }
-    Ok(Snapshot { servers })
-}
-
-fn compile_policy(policy: &PolicyConfig) -> Result<PolicySet, InvalidGlob> {
-    PolicySet::compile(policy.default, &policy.tools)
 }
 
 /// The first setting in which two configurations of one server differ.
@@ -297,6 +284,7 @@ fn difference(present: &ServerConfig, wanted: &ServerConfig) -> Option<&'static 
         ("url", present.url != wanted.url),
         ("auth", present.auth != wanted.auth),
         ("oauth", present.oauth != wanted.oauth),
+        ("trusted", present.trusted != wanted.trusted),
         ("policy", present.policy != wanted.policy),
         (
             "allow_private_network",
@@ -317,10 +305,14 @@ mod tests {
         ServerConfig::new(Url::parse(url).unwrap())
     }
 
+    fn pattern(text: &str) -> Pattern {
+        text.parse().unwrap()
+    }
+
     fn registry() -> (tempfile::TempDir, Registry, ServerName) {
         let temp = tempfile::tempdir().unwrap();
         let dir = ConfigDir::new(temp.path());
-        let registry = Registry::new(dir, &Config::default()).unwrap();
+        let registry = Registry::new(dir, &Config::default());
         (temp, registry, "stripe".parse().unwrap())
     }
 
@@ -352,7 +344,7 @@ mod tests {
             .await
             .unwrap();
         registry
-            .set_policy(&name, Some("list_*"), Effect::Allow)
+            .set_policy(&name, Some(&pattern("list_*")), Effect::Allow)
             .await
             .unwrap();
         let effect = |tool| registry.get("stripe").unwrap().policy.evaluate(tool).effect;
@@ -365,10 +357,13 @@ mod tests {
             reloaded.servers[&name].policy.tools["list_*"],
             Effect::Allow
         );
-        registry.unset_policy(&name, Some("list_*")).await.unwrap();
+        registry
+            .unset_policy(&name, Some(&pattern("list_*")))
+            .await
+            .unwrap();
         assert_eq!(effect("list_all"), Effect::Ask);
         let again = registry
-            .unset_policy(&name, Some("list_*"))
+            .unset_policy(&name, Some(&pattern("list_*")))
             .await
             .unwrap_err();
         assert_eq!(again.kind(), ErrorKind::NotFound);
@@ -407,7 +402,7 @@ mod tests {
             .add(&name, server("https://mcp.stripe.com"))
             .await
             .unwrap_err();
-        assert!(matches!(error, RegistryError::Policy(_)), "{error}");
+        assert!(matches!(error, RegistryError::Config(_)), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), file);
         assert!(registry.get("stripe").is_err());
     }

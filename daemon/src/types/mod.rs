@@ -2,20 +2,28 @@
 
 mod caller;
 mod decider;
+mod decimal;
 mod digest;
 mod effect;
 mod ids;
+mod json;
 mod loopback;
+mod pattern;
+mod pointer;
 mod secret;
 mod shell;
 
 pub use caller::{Caller, Channel, Process};
 pub use decider::Decider;
+pub use decimal::{Decimal, InvalidDecimal};
 pub use digest::{Digest, InvalidDigest};
 pub use effect::{Effect, InvalidEffect};
 pub use ids::{
     ApprovalId, ClientName, InvalidApprovalId, InvalidClientName, InvalidServerName, ServerName,
 };
+pub use json::{Exact, InvalidExact, Level};
 pub use loopback::{is_confidential, is_loopback};
+pub use pattern::{InvalidPattern, Pattern};
+pub use pointer::{InvalidPointer, Pointer};
 pub use secret::Secret;
 pub use shell::shell_word;

@@ -1,26 +1,41 @@
-//! Patterns over tool names: `*` stands for any text, `?` for one character.
+//! Patterns over names and texts: `*` stands for any text, `?` for one character.
 //!
 //! No more than that on purpose. Glob libraries read names as paths, and by such rules `*` need not
 //! match a tool called `..`: a way around a deny rule.
 
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
 /// A pattern, checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pattern(Box<str>);
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Pattern(Box<str>);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the tool pattern {pattern:?} is not valid: {reason}; `*` stands for any text and `?` for one \
+    "the pattern {pattern:?} is not valid: {reason}; `*` stands for any text and `?` for one \
      character"
 )]
-pub struct InvalidGlob {
+pub struct InvalidPattern {
     pub pattern: String,
     pub reason: &'static str,
 }
 
 impl Pattern {
+    /// Matches everything.
+    pub fn any() -> Self {
+        Self("*".into())
+    }
+
     /// Refuses characters that are special in other glob dialects, so that nobody relies on them.
-    pub(super) fn parse(text: &str) -> Result<Self, InvalidGlob> {
-        let invalid = |reason| InvalidGlob {
+    ///
+    /// # Errors
+    /// The text is empty or has such a character.
+    pub fn parse(text: &str) -> Result<Self, InvalidPattern> {
+        let invalid = |reason| InvalidPattern {
             pattern: text.chars().take(100).collect(),
             reason,
         };
@@ -33,21 +48,21 @@ impl Pattern {
         Ok(Self(text.into()))
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    pub(super) fn is_exact(&self) -> bool {
+    pub fn is_exact(&self) -> bool {
         !self.0.contains(['*', '?'])
     }
 
     /// How many characters of a name the pattern spells out.
-    pub(super) fn literal_length(&self) -> usize {
+    pub fn literal_length(&self) -> usize {
         self.0.chars().filter(|c| !matches!(c, '*' | '?')).count()
     }
 
     /// Whether `name` as a whole fits. At worst as many steps as the product of both lengths.
-    pub(super) fn matches(&self, name: &str) -> bool {
+    pub fn matches(&self, name: &str) -> bool {
         let mut pattern = self.0.chars();
         let mut name = name.chars();
         // After the last `*`: the pattern behind it, and the name behind what it has taken.
@@ -75,6 +90,34 @@ impl Pattern {
             pattern = behind.clone();
             name = taken.clone();
         }
+    }
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = InvalidPattern;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = InvalidPattern;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+impl Borrow<str> for Pattern {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
