@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
@@ -35,6 +36,8 @@ pub enum StoreError {
     },
     #[error("state.db does not take the record")]
     Refused(#[from] rusqlite::Error),
+    #[error("state.db does not take the change")]
+    NotCommitted(#[source] Arc<rusqlite::Error>),
     #[error("the work on state.db was interrupted")]
     Interrupted,
 }
@@ -55,7 +58,10 @@ impl StoreError {
 impl Classify for StoreError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::File { .. } | Self::Unusable { .. } | Self::Refused(_) => ErrorKind::Unavailable,
+            Self::File { .. }
+            | Self::Unusable { .. }
+            | Self::Refused(_)
+            | Self::NotCommitted(_) => ErrorKind::Unavailable,
             Self::Damaged { .. } | Self::Newer { .. } => ErrorKind::InvalidInput,
             Self::Interrupted => ErrorKind::Internal,
         }
@@ -72,7 +78,9 @@ impl Classify for StoreError {
             Self::File { .. } | Self::Unusable { .. } => {
                 Some("check its owner and mode, and the space on the disk".to_owned())
             }
-            Self::Refused(_) => Some("check the space on the disk and the daemon's log".to_owned()),
+            Self::Refused(_) | Self::NotCommitted(_) => {
+                Some("check the space on the disk and the daemon's log".to_owned())
+            }
             Self::Interrupted => None,
         }
     }

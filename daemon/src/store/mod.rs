@@ -13,12 +13,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags, Transaction};
+use tokio::sync::watch;
 
 pub use self::error::StoreError;
 use self::writer::Writer;
+use crate::paths::sync_dir;
 
 /// Readers that are kept open for the next one.
 const IDLE_READERS: usize = 4;
+/// Bytes of the write-ahead log that are kept for reuse.
+const LOG_LIMIT: u32 = 16 * 1024 * 1024;
 /// How long one connection waits for another that holds the file.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -91,6 +95,11 @@ impl Store {
         self.inner.writer.write(durability, work).await
     }
 
+    /// Counts the commits: whoever shows what is stored looks again when it moves.
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.inner.writer.commits()
+    }
+
     /// Runs `work` on what is committed.
     ///
     /// # Errors
@@ -128,11 +137,15 @@ fn private(path: &Path) -> Result<(), StoreError> {
     options.create(true).truncate(false).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let is_new = !path.exists();
     let opened = options.open(path).and_then(|file| {
         #[cfg(unix)]
         file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
         drop(file);
-        Ok(())
+        match path.parent() {
+            Some(directory) if is_new => sync_dir(directory),
+            _ => Ok(()),
+        }
     });
     opened.map_err(|source| StoreError::File {
         path: path.to_owned(),
@@ -150,6 +163,11 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
         if access.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) {
             connection.pragma_update(None, "journal_mode", "wal")?;
             connection.pragma_update(None, "foreign_keys", true)?;
+            // A slow reader lets the log grow; it shrinks again afterwards.
+            connection.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
+            // On macOS a plain sync stops in the drive's own memory.
+            connection.pragma_update(None, "fullfsync", true)?;
+            connection.pragma_update(None, "checkpoint_fullfsync", true)?;
         }
         connection.set_prepared_statement_cache_capacity(64);
         Ok(connection)

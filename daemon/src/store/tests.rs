@@ -124,3 +124,74 @@ async fn its_files_are_private() {
         assert_eq!(mode, 0o600, "{}", entry.path().display());
     }
 }
+
+/// Work that SQLite answers by dropping the whole transaction, as it does when the disk is full.
+fn overflow(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    let pages: i64 = tx.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+    tx.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
+    let outcome = tx.execute(
+        "INSERT INTO t (n, filler) VALUES (9, zeroblob(1000000))",
+        [],
+    );
+    tx.query_row("PRAGMA max_page_count = 1000000", [], |_| Ok(()))?;
+    outcome.map(drop)
+}
+
+#[tokio::test]
+async fn a_dropped_transaction_is_told_to_those_it_hit_and_to_nobody_else() {
+    let store = with_table().await;
+    let widened = store.write(Durability::Process, |tx| {
+        tx.execute_batch("ALTER TABLE t ADD COLUMN filler BLOB")
+    });
+    widened.await.unwrap();
+    let insert = |n: i64| {
+        store.write(Durability::Process, move |tx| {
+            tx.execute("INSERT INTO t (n) VALUES (?1)", [n]).map(drop)
+        })
+    };
+    // All of one group: the writer is busy while they are handed over.
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let busy = store.write(Durability::Process, move |_| {
+        let _ = wait.recv();
+        Ok(())
+    });
+    let full = store.write(Durability::Process, overflow);
+    let release = async { go.send(()).unwrap() };
+    let (_, before, full, after, ()) = tokio::join!(busy, insert(1), full, insert(2), release);
+    let error = full.unwrap_err();
+    assert!(crate::error::chain(&error).contains("full"), "{error:?}");
+    assert_eq!(before.unwrap_err().kind(), ErrorKind::Unavailable);
+    after.unwrap();
+    assert_eq!(numbers(&store).await, [2]);
+}
+
+#[tokio::test]
+async fn a_quiet_moment_brings_everything_into_the_file() {
+    let store = with_table().await;
+    let log = store.inner.path.with_extension("db-wal");
+    let file = store.inner.path.clone();
+    let before = std::fs::metadata(&file).unwrap().len();
+    let made = store.write(Durability::Process, |tx| {
+        tx.execute_batch("CREATE TABLE big AS SELECT zeroblob(100000) AS filler")
+    });
+    made.await.unwrap();
+    assert!(std::fs::metadata(&log).unwrap().len() > 100_000);
+    let limit = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while std::fs::metadata(&file).unwrap().len() <= before + 100_000 {
+        assert!(std::time::Instant::now() < limit, "no checkpoint");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_another_process_holds_is_an_error_that_says_so() {
+    let store = with_table().await;
+    let other = Connection::open(&store.inner.path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let waiting = store.write(Durability::Process, |_| Ok(()));
+    let error = waiting.await.unwrap_err();
+    assert!(matches!(error, StoreError::NotCommitted(_)), "{error:?}");
+    assert!(crate::error::chain(&error).contains("locked"), "{error:?}");
+    other.execute_batch("ROLLBACK").unwrap();
+    store.write(Durability::Process, |_| Ok(())).await.unwrap();
+}

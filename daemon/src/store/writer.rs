@@ -1,22 +1,28 @@
 //! The thread that writes.
 
+use std::collections::VecDeque;
 use std::io;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::{Durability, StoreError};
 
 /// Pieces of work that share a commit at most; more would make the first one wait.
 const GROUP: usize = 256;
+/// Without work for this long, the writer tidies up.
+const QUIET: Duration = Duration::from_secs(1);
 
-/// Does its work within the group's transaction, and returns how to tell the outcome once the commit
-/// is known.
-type Work = Box<dyn FnOnce(&Transaction<'_>) -> Tell + Send>;
-type Tell = Box<dyn FnOnce(Committed) + Send>;
-type Committed = Result<(), ()>;
+/// Does its work within the group's transaction, if there is one, and returns how to tell the outcome
+/// once the commit is known.
+type Work = Box<dyn FnOnce(Option<&Transaction<'_>>) -> Tell + Send>;
+type Tell = Box<dyn FnOnce(&Committed) + Send>;
+/// One failure is told to all of a group.
+type Committed = Result<(), Arc<rusqlite::Error>>;
 
 struct Order {
     durability: Durability,
@@ -27,18 +33,25 @@ pub(super) struct Writer {
     /// Taken only when dropped.
     orders: Option<Sender<Order>>,
     thread: Option<JoinHandle<()>>,
+    commits: watch::Receiver<u64>,
 }
 
 impl Writer {
     pub(super) fn spawn(connection: Connection) -> io::Result<Self> {
         let (orders, received) = mpsc::channel();
+        let (committed, commits) = watch::channel(0);
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || serve(connection, &received))?;
+            .spawn(move || serve(connection, &received, &committed))?;
         Ok(Self {
             orders: Some(orders),
             thread: Some(thread),
+            commits,
         })
+    }
+
+    pub(super) fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.clone()
     }
 
     pub(super) async fn write<T, W>(&self, durability: Durability, work: W) -> Result<T, StoreError>
@@ -48,12 +61,16 @@ impl Writer {
     {
         let (tell, told) = oneshot::channel();
         let work: Work = Box::new(move |transaction| {
-            let outcome = alone(transaction, work);
-            Box::new(move |committed| {
-                let outcome = match committed {
-                    Ok(()) => outcome,
-                    Err(()) => Err(StoreError::Interrupted),
-                };
+            let outcome = match transaction {
+                Some(transaction) => alone(transaction, work).map(Some),
+                None => Ok(None),
+            };
+            Box::new(move |committed: &Committed| {
+                // What the work itself said tells more, and it is undone either way.
+                let outcome = outcome.and_then(|value| match committed {
+                    Ok(()) => value.ok_or(StoreError::Interrupted),
+                    Err(error) => Err(StoreError::NotCommitted(Arc::clone(error))),
+                });
                 // Nobody may be waiting any more.
                 let _ = tell.send(outcome);
             })
@@ -79,49 +96,92 @@ impl Drop for Writer {
     }
 }
 
-fn serve(mut connection: Connection, orders: &Receiver<Order>) {
+fn serve(mut connection: Connection, orders: &Receiver<Order>, commits: &watch::Sender<u64>) {
     let mut synced = None;
-    while let Ok(first) = orders.recv() {
-        let mut group = vec![first];
+    // Whether the log beside the file holds what the file does not.
+    let mut ahead = false;
+    loop {
+        let patience = if ahead { QUIET } else { Duration::MAX };
+        let first = match orders.recv_timeout(patience) {
+            Ok(first) => first,
+            Err(RecvTimeoutError::Timeout) => {
+                check_point(&connection);
+                ahead = false;
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let mut group = VecDeque::from([first]);
         group.extend(orders.try_iter().take(GROUP - 1));
-        let durability = group
-            .iter()
-            .map(|order| order.durability)
-            .max()
-            .unwrap_or(Durability::Power);
-        let committed = commit(&mut connection, group, durability, &mut synced);
-        if let Err(error) = committed {
-            tracing::error!(%error, "state.db could not be written");
+        while !group.is_empty() {
+            let mut tells = Vec::with_capacity(group.len());
+            let committed = commit(&mut connection, &mut group, &mut tells, &mut synced);
+            let committed = committed.map_err(Arc::new);
+            match &committed {
+                Ok(()) => commits.send_modify(|count| *count = count.wrapping_add(1)),
+                Err(error) => tracing::error!(%error, "state.db could not be written"),
+            }
+            ahead |= committed.is_ok();
+            for tell in tells {
+                tell(&committed);
+            }
         }
     }
 }
 
-/// One transaction for all of `group`; each is told what became of it.
+/// Moves what was committed into the file while nobody waits; a long burst does it by itself, in
+/// the middle of a commit. It also brings to the disk what was only to survive the process.
+fn check_point(connection: &Connection) {
+    let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    if let Err(error) = done {
+        tracing::warn!(%error, "state.db could not be checkpointed");
+    }
+}
+
+/// One transaction for all of `group`, whose outcome is for `tells`.
+///
+/// A full disk, among others, makes SQLite drop the whole transaction in the middle. What is then
+/// left of the group stays there, for a transaction of its own.
 fn commit(
     connection: &mut Connection,
-    group: Vec<Order>,
-    durability: Durability,
+    group: &mut VecDeque<Order>,
+    tells: &mut Vec<Tell>,
     synced: &mut Option<Durability>,
 ) -> rusqlite::Result<()> {
-    if *synced != Some(durability) {
+    let transaction = match begin(connection, group, synced) {
+        Ok(transaction) => transaction,
+        Err(error) => {
+            tells.extend(group.drain(..).map(|order| (order.work)(None)));
+            return Err(error);
+        }
+    };
+    while let Some(order) = group.pop_front() {
+        tells.push((order.work)(Some(&transaction)));
+        if transaction.is_autocommit() {
+            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK);
+            let what = "other work in the same transaction failed".to_owned();
+            return Err(rusqlite::Error::SqliteFailure(code, Some(what)));
+        }
+    }
+    transaction.commit()
+}
+
+/// A transaction as durable as the most demanding of `group`.
+fn begin<'a>(
+    connection: &'a mut Connection,
+    group: &VecDeque<Order>,
+    synced: &mut Option<Durability>,
+) -> rusqlite::Result<Transaction<'a>> {
+    let durability = group.iter().map(|order| order.durability).max();
+    if *synced != durability {
         let mode = match durability {
-            Durability::Process => "normal",
-            Durability::Power => "full",
+            Some(Durability::Process) => "normal",
+            Some(Durability::Power) | None => "full",
         };
         connection.pragma_update(None, "synchronous", mode)?;
-        *synced = Some(durability);
+        *synced = durability;
     }
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let tells: Vec<Tell> = group
-        .into_iter()
-        .map(|order| (order.work)(&transaction))
-        .collect();
-    let committed = transaction.commit();
-    let outcome = committed.as_ref().map(drop).map_err(drop);
-    for tell in tells {
-        tell(outcome);
-    }
-    committed
+    connection.transaction_with_behavior(TransactionBehavior::Immediate)
 }
 
 /// Runs `work` under a savepoint, so that its failure takes nothing else with it.
@@ -137,6 +197,10 @@ fn alone<T>(
         Ok(outcome) => outcome.map_err(StoreError::from),
         Err(_) => Err(StoreError::Interrupted),
     };
+    // Some failures have undone the whole transaction already.
+    if outcome.is_err() && transaction.is_autocommit() {
+        return outcome;
+    }
     if outcome.is_err() {
         run("ROLLBACK TO work")?;
     }
