@@ -24,6 +24,7 @@ pub mod policy;
 pub mod vault;
 
 // 3 services
+pub mod approval;
 pub mod credentials;
 pub mod registry;
 pub mod upstream;

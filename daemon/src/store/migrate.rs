@@ -7,7 +7,10 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// In order; the format of a file is how many of them it has seen.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/001_audit.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/001_audit.sql"),
+    include_str!("migrations/002_approvals.sql"),
+];
 
 /// Brings the database to the present format, each step in a transaction of its own.
 pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
