@@ -25,6 +25,7 @@ pub mod vault;
 
 // 3 services
 pub mod approval;
+pub mod catalog;
 pub mod credentials;
 pub mod registry;
 pub mod upstream;

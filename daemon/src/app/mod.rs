@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use self::prepare::{AppError, config_dir, fail, key_options, prepare};
 pub use self::prepare::{StartError, init};
 use crate::audit::{Audit, Event, Kind};
+use crate::catalog::Catalog;
 use crate::cli::Cli;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
@@ -95,7 +96,7 @@ impl App {
         let key_store = vault.key_source().to_string();
         let lifecycle = Lifecycle::new();
         let clock = Arc::new(SystemClock);
-        let audit = Audit::new(store, clock.clone());
+        let audit = Audit::new(store.clone(), clock.clone());
         let http = HttpServer::bind(&config).await.map_err(fail)?;
         let base_url = http.base_url();
 
@@ -107,6 +108,9 @@ impl App {
             .map_err(|error| fail(AppError::from(error)))?;
 
         let registry = Registry::new(dir.clone(), &config);
+        let catalog = Catalog::open(store, clock.clone(), lifecycle.clone())
+            .await
+            .map_err(fail)?;
         let credentials = Credentials::new(
             vault,
             net::Client::new(),
@@ -139,6 +143,7 @@ impl App {
         let control = Control {
             registry,
             credentials,
+            catalog,
             pipeline,
             lifecycle: lifecycle.clone(),
             facts,

@@ -29,7 +29,9 @@ use tonic::{Request, Status};
 
 pub use daemon::Facts;
 
+use crate::catalog::Catalog;
 use crate::credentials::Credentials;
+use crate::error::chain;
 use crate::http::peer::at_control_socket;
 use crate::lifecycle::Lifecycle;
 use crate::pipeline::Pipeline;
@@ -41,6 +43,7 @@ use crate::types::{Caller, ServerName};
 pub struct Control {
     pub registry: Registry,
     pub credentials: Credentials,
+    pub catalog: Catalog,
     pub pipeline: Pipeline,
     pub lifecycle: Lifecycle,
     pub facts: Facts,
@@ -72,12 +75,20 @@ impl Control {
             .map_err(|_| Status::internal("the change was interrupted"))?
     }
 
-    /// Hands the configured servers to their credentials: at the start, and after every change. The
+    /// Hands the configured servers to their credentials and pinned tools: at the start, and after every change. The
     /// registry reads the whole file again then, so what a person wrote into it arrives as well.
     pub async fn sync(&self) {
         let snapshot = self.registry.snapshot();
         let servers = snapshot.iter().map(|server| (&server.name, &server.config));
         self.credentials.sync(servers).await;
+        let servers = snapshot.iter();
+        let addresses = servers.map(|server| (&server.name, server.config.url.as_str()));
+        if let Err(error) = self.catalog.sync(addresses).await {
+            tracing::warn!(
+                error = chain(&error),
+                "pinned tools of servers that are gone stay in state.db"
+            );
+        }
     }
 
     /// Serves until `ended`. It outlives the rest of the daemon, so that `mcpbridgectl stop` gets
