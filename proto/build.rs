@@ -1,11 +1,12 @@
 //! Compiles the schema with protox, so that no `protoc` is needed.
 
-const SCHEMA: [&str; 5] = [
+const SCHEMA: [&str; 6] = [
     "mcpbridge/v1/daemon.proto",
     "mcpbridge/v1/servers.proto",
     "mcpbridge/v1/credentials.proto",
     "mcpbridge/v1/tools.proto",
     "mcpbridge/v1/policy.proto",
+    "mcpbridge/v1/ui.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -14,11 +15,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let descriptors = protox::compile(SCHEMA, ["."])?;
     tonic_prost_build::configure()
-        // These requests carry secrets from the person to the vault; a stray `{:?}` must not print them.
+        // These messages carry secrets; a stray `{:?}` must not print them.
         .skip_debug([
             "mcpbridge.v1.OAuthOptions",
             "mcpbridge.v1.Header",
             "mcpbridge.v1.CompleteLoginRequest",
+            "mcpbridge.v1.CreateUiLinkResponse",
         ])
         .compile_fds(descriptors)?;
     Ok(())

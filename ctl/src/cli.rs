@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{add, call, completions, init, login, logs, policy, remove, restart, start};
+use crate::commands::{
+    add, call, completions, init, login, logs, policy, remove, restart, start, ui,
+};
 
 /// Control mcp-oauth-bridge: sign in to MCP servers once, use them on localhost
 #[derive(Parser)]
@@ -76,6 +78,8 @@ pub enum Command {
         #[command(subcommand)]
         command: policy::PolicyCommand,
     },
+    /// Open the pages in the browser: approvals, servers, rules, audit
+    Ui(ui::UiArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -151,6 +155,7 @@ mod tests {
             "policy list n",
             "policy unset n t",
             "policy test n t",
+            "ui --no-browser",
             "completions bash",
         ] {
             let line = format!("mcpbridgectl --config-dir d --socket s --json -v {command}");

@@ -15,6 +15,7 @@ use crate::v1::daemon_client::DaemonClient;
 use crate::v1::policy_client::PolicyClient;
 use crate::v1::servers_client::ServersClient;
 use crate::v1::tools_client::ToolsClient;
+use crate::v1::ui_client::UiClient;
 use crate::v1::{GetInfoRequest, GetInfoResponse};
 use crate::{API_REVISION, MAX_MESSAGE_BYTES, VERSION};
 
@@ -125,6 +126,10 @@ impl Client {
 
     pub fn policy(&self) -> PolicyClient<Channel> {
         PolicyClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    pub fn ui(&self) -> UiClient<Channel> {
+        UiClient::new(self.channel.clone())
     }
 }
 

@@ -17,6 +17,7 @@ pub mod start;
 mod status;
 mod stop;
 mod tools;
+pub mod ui;
 
 use crate::cli::Command;
 use crate::context::Context;
@@ -41,6 +42,7 @@ pub async fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Tools(server) => tools::run(context, server.name).await,
         Command::Call(args) => return call::run(context, args).await,
         Command::Policy { command } => policy::run(context, command).await,
+        Command::Ui(args) => ui::run(context, args).await,
         Command::Completions(args) => completions::run(context, args),
     }?;
     Ok(Exit::Done)

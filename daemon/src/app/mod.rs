@@ -22,6 +22,7 @@ use crate::config::{self, Config};
 use crate::control::{Control, Facts};
 use crate::credentials::Credentials;
 use crate::error::chain;
+use crate::http::sessions::Sessions;
 use crate::lifecycle::Lifecycle;
 use crate::paths::ConfigDir;
 use crate::pipeline::Pipeline;
@@ -125,9 +126,12 @@ impl App {
             lifecycle.clone(),
         );
 
+        let sessions = Sessions::new(clock.clone(), http.port());
         let web = web::Web {
             registry: registry.clone(),
             credentials: credentials.clone(),
+            sessions: sessions.clone(),
+            lifecycle: lifecycle.clone(),
             base_url: base_url.clone(),
         };
         let routes = proxy::router(pipeline.clone()).merge(web::router(web));
@@ -145,6 +149,7 @@ impl App {
             credentials,
             catalog,
             pipeline,
+            sessions,
             lifecycle: lifecycle.clone(),
             facts,
             changing: Arc::default(),

@@ -10,6 +10,7 @@ mod server_view;
 mod servers;
 mod status;
 mod tools;
+mod ui;
 
 use std::io;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use mcpbridge_proto::v1::daemon_server::DaemonServer;
 use mcpbridge_proto::v1::policy_server::PolicyServer;
 use mcpbridge_proto::v1::servers_server::ServersServer;
 use mcpbridge_proto::v1::tools_server::ToolsServer;
+use mcpbridge_proto::v1::ui_server::UiServer;
 use mcpbridge_proto::{MAX_MESSAGE_BYTES, PeerIdentity};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +35,7 @@ use crate::catalog::Catalog;
 use crate::credentials::Credentials;
 use crate::error::chain;
 use crate::http::peer::at_control_socket;
+use crate::http::sessions::Sessions;
 use crate::lifecycle::Lifecycle;
 use crate::pipeline::Pipeline;
 use crate::registry::Registry;
@@ -45,6 +48,7 @@ pub struct Control {
     pub credentials: Credentials,
     pub catalog: Catalog,
     pub pipeline: Pipeline,
+    pub sessions: Sessions,
     pub lifecycle: Lifecycle,
     pub facts: Facts,
     /// Held while the configuration or a sign-in is changed.
@@ -107,6 +111,7 @@ impl Control {
                     .max_decoding_message_size(MAX_MESSAGE_BYTES)
                     .max_encoding_message_size(MAX_MESSAGE_BYTES),
             )
+            .add_service(UiServer::new(self.clone()))
             .add_service(PolicyServer::new(self))
             .serve_with_incoming_shutdown(incoming, ended.cancelled_owned())
             .await

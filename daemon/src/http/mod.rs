@@ -4,6 +4,7 @@ pub mod limits;
 mod origin;
 pub mod peer;
 pub mod problem;
+pub mod sessions;
 
 pub use origin::{ForeignOrigin, OriginCheck, is_from_another_site};
 pub use problem::Problem;

@@ -12,6 +12,7 @@ mod pattern;
 mod pointer;
 mod secret;
 mod shell;
+pub mod visible;
 
 pub use caller::{Caller, Channel, Process};
 pub use decider::Decider;
@@ -27,3 +28,4 @@ pub use pattern::{InvalidPattern, Pattern};
 pub use pointer::{InvalidPointer, Pointer};
 pub use secret::Secret;
 pub use shell::shell_word;
+pub use visible::visible;

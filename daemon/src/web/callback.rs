@@ -4,33 +4,18 @@
 //! its `state` is one that a running sign-in waits for, and that works once.
 
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::Response;
+use http::StatusCode;
+use http::header::{HeaderValue, REFERRER_POLICY};
+use maud::html;
 
 use super::Web;
+use super::page::message;
+use super::text::Shown;
 use crate::credentials::{CallbackOutcome, login_command};
 use crate::error::{Classify, chain};
 use crate::http::problem::http_status;
 use crate::oauth::callback::Callback;
-
-/// The code is in this page's URL: no other place may learn it, and nothing may run here.
-const PAGE_HEADERS: [(HeaderName, HeaderValue); 4] = [
-    (
-        header::REFERRER_POLICY,
-        HeaderValue::from_static("no-referrer"),
-    ),
-    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    (
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(
-            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-        ),
-    ),
-    (
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    ),
-];
 
 pub(super) async fn callback(State(web): State<Web>, RawQuery(query): RawQuery) -> Response {
     let callback = match Callback::parse(query.as_deref().unwrap_or_default()) {
@@ -72,38 +57,14 @@ pub(super) async fn callback(State(web): State<Web>, RawQuery(query): RawQuery) 
     }
 }
 
+/// The code is in this page's URL, which no other place may learn.
 fn page(status: StatusCode, title: &str, text: &str, hint: &str) -> Response {
-    let html = format!(
-        include_str!("callback.html"),
-        title = escape(title),
-        text = escape(text),
-        hint = escape(hint),
-    );
-    (status, PAGE_HEADERS, Html(html)).into_response()
-}
-
-/// Texts here may come from an authorization server.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_from_elsewhere_cannot_become_markup() {
-        assert_eq!(escape("<b a='x'>&\""), "&lt;b a=&#39;x&#39;&gt;&amp;&quot;");
-    }
+    let content = html! {
+        p { (Shown(text)) }
+        @if !hint.is_empty() { p.hint { (Shown(hint)) } }
+    };
+    let mut response = message(status, title, &content);
+    let no_referrer = HeaderValue::from_static("no-referrer");
+    response.headers_mut().insert(REFERRER_POLICY, no_referrer);
+    response
 }

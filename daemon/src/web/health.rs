@@ -2,9 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse, Redirect, Response};
+use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::Web;
+use super::page::{HOME, wants_page};
 use crate::credentials::State as CredentialState;
 
 pub(super) async fn healthz() -> &'static str {
@@ -16,7 +19,11 @@ pub(super) async fn readyz() -> &'static str {
     "ready\n"
 }
 
-pub(super) async fn root(State(web): State<Web>) -> Json<Value> {
+/// Health for programs, the pages for browsers.
+pub(super) async fn root(State(web): State<Web>, headers: HeaderMap) -> Response {
+    if wants_page(&headers) {
+        return Redirect::to(HOME).into_response();
+    }
     let snapshot = web.registry.snapshot();
     let usable = snapshot
         .iter()
@@ -34,6 +41,7 @@ pub(super) async fn root(State(web): State<Web>) -> Json<Value> {
         "status": "ok",
         "servers": { "configured": snapshot.len(), "usable": usable },
     }))
+    .into_response()
 }
 
 pub(super) async fn servers(State(web): State<Web>) -> Json<Value> {

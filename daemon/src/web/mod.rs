@@ -1,20 +1,38 @@
-//! Pages and JSON for people and their tools: health, configured servers, the OAuth redirect.
+//! Pages for people, and JSON for their tools: approvals, servers, health, the OAuth redirect.
+//!
+//! Pages are rendered here and work without their script, which only saves reloading. Everything but
+//! health, assets and the redirect needs a session (`http::sessions`), and every change a token of that
+//! session besides (`form`).
 
+mod assets;
 mod callback;
+mod form;
 mod health;
+mod open;
+mod page;
+mod servers;
+#[cfg(test)]
+mod tests;
+mod text;
+mod visit;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::middleware::map_response;
+use axum::routing::{get, post};
 
 use crate::credentials::Credentials;
 use crate::http::Problem;
+use crate::http::sessions::Sessions;
+use crate::lifecycle::Lifecycle;
 use crate::registry::Registry;
 
 #[derive(Clone)]
 pub struct Web {
     pub registry: Registry,
     pub credentials: Credentials,
+    pub sessions: Sessions,
+    pub lifecycle: Lifecycle,
     /// What clients use, such as `http://localhost:3000`.
     pub base_url: String,
 }
@@ -26,8 +44,14 @@ pub fn router(web: Web) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/config/servers", get(health::servers))
         .route("/callback", get(callback::callback))
+        .route("/ui/open", get(open::open))
+        .route("/ui/sign-out", post(open::sign_out))
+        .route("/ui/assets/{file}", get(assets::asset))
+        .route("/ui/servers", get(servers::servers))
+        .route("/ui/servers/{server}/login", post(servers::login))
         .fallback(no_such_page)
         .method_not_allowed_fallback(wrong_method)
+        .layer(map_response(page::harden))
         .with_state(web)
 }
 
