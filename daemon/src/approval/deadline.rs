@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::sleep;
 
+use super::queue::Queue;
 use super::{Approvals, records};
 use crate::store::Durability;
 
@@ -54,6 +55,10 @@ fn until(due: Option<Timestamp>, now: Timestamp) -> Duration {
 
 async fn prune(approvals: &Approvals) {
     loop {
+        let forget = |queue: &mut Queue, now| queue.forget_ended_grants(now);
+        let forgotten = approvals.change(Durability::Process, forget, |_, ()| ());
+        // The same disk is written below, and says what is wrong with it.
+        let _ = forgotten.await;
         let now = approvals.inner.clock.now();
         let pruned = approvals
             .inner

@@ -19,7 +19,7 @@ pub struct Grant {
     pub tool_digest: Digest,
     /// Only calls with exactly these arguments.
     pub argument_digest: Option<Digest>,
-    /// The arguments as they were shown.
+    /// The arguments as they were shown, when they are kept.
     pub arguments: Option<String>,
     /// Only calls of this caller.
     pub principal: Option<String>,

@@ -22,7 +22,8 @@ pub struct Action {
     pub tool_definition: Option<String>,
     /// Set when it asks because the definition is new or has changed.
     pub change: Option<ChangeView>,
-    /// The JSON text that will be sent.
+    /// The JSON text that will be sent. Empty in the record of a call that is over when
+    /// `keep_arguments` is false.
     pub arguments: String,
     /// Of the canonical form of `arguments`.
     pub argument_digest: Digest,
@@ -33,6 +34,8 @@ pub struct Action {
     pub editable: bool,
     /// Whether an answer counts for which only the asking client vouches.
     pub accepts_weak: bool,
+    /// Whether records hold the arguments, or only their digest, once the call is over.
+    pub keep_arguments: bool,
 }
 
 /// Who asks. `principal` is what an approval is bound to; the rest is shown.
@@ -267,7 +270,7 @@ pub enum Settled {
 }
 
 impl Item {
-    /// The JSON text that will be, or was, sent.
+    /// The JSON text that will be, or was, sent; empty when it was not kept.
     pub fn arguments(&self) -> &str {
         match &self.edited {
             Some(edited) => &edited.arguments,

@@ -138,7 +138,7 @@ impl Approvals {
     ) -> Result<Vec<Result<Arc<Item>, ApprovalError>>, ApprovalError> {
         let ruling = ruling(verdict, ids.len())?;
         if matches!(ruling, Ruling::Approve { .. }) && !by.is_weak() {
-            self.authorize(pin).await?;
+            self.authorize(pin, &by).await?;
         }
         // The answer of the asking client is no substitute for a PIN.
         let weak_counts = !self.inner.pin.is_set();
@@ -275,11 +275,10 @@ impl Approvals {
     /// # Errors
     /// There is none with this id, or it could not be recorded.
     pub async fn revoke_grant(&self, id: ApprovalId, by: Decider) -> Result<Grant, ApprovalError> {
-        let revoke = move |queue: &mut Queue, _| queue.revoke(|grant| grant.id == id).pop();
+        let revoke = move |queue: &mut Queue, _| queue.revoke(|grant| grant.id == id, &by).pop();
         let revoked = self
             .change(Durability::Power, revoke, |_, gone| gone)
             .await?;
-        tracing::info!(grant = %id, %by, "grant revoked");
         revoked.ok_or_else(|| ApprovalError::NoGrant(id.to_string()))
     }
 
@@ -293,12 +292,11 @@ impl Approvals {
         server: &ServerName,
         by: Decider,
     ) -> Result<(), ApprovalError> {
-        tracing::info!(%server, %by, "approvals of the server end");
         let server = server.clone();
         let forget = move |queue: &mut Queue, now| {
             let why = "the server was removed";
             queue.withdraw(|item| item.action.server == server, why, now);
-            queue.revoke(|grant| grant.server == server);
+            queue.revoke(|grant| grant.server == server, &by);
         };
         Ok(self.change(Durability::Power, forget, |_, ()| ()).await?)
     }
@@ -315,12 +313,13 @@ impl Approvals {
         Ok(self.change(Durability::Power, withdraw, |_, ()| ()).await?)
     }
 
-    /// Checks the PIN, for whatever loosens what may run. Ok when none is set.
+    /// Checks the PIN that came with something `by` wants, for whatever loosens what may run. Ok when
+    /// none is set.
     ///
     /// # Errors
     /// It is missing, wrong or locked.
-    pub async fn authorize(&self, pin: Option<&Secret>) -> Result<(), ApprovalError> {
-        self.inner.pin.check(pin).await
+    pub async fn authorize(&self, pin: Option<&Secret>, by: &Decider) -> Result<(), ApprovalError> {
+        self.inner.pin.check(pin, by).await
     }
 
     pub async fn pin_state(&self) -> PinState {
@@ -337,7 +336,7 @@ impl Approvals {
         old: Option<&Secret>,
         by: Decider,
     ) -> Result<(), ApprovalError> {
-        self.inner.pin.set(new, old, by).await
+        self.inner.pin.set(new, old, &by).await
     }
 
     /// Removes the PIN, for which it is needed.
@@ -345,7 +344,7 @@ impl Approvals {
     /// # Errors
     /// It is wrong or there is none, or its removal could not be recorded.
     pub async fn clear_pin(&self, old: Option<&Secret>, by: Decider) -> Result<(), ApprovalError> {
-        self.inner.pin.clear(old, by).await
+        self.inner.pin.clear(old, &by).await
     }
 
     async fn claim(&self, id: ApprovalId) -> Result<Option<Execution>, Arc<StoreError>> {

@@ -12,9 +12,11 @@ use jiff::{SignedDuration, Timestamp};
 use ring::pbkdf2;
 use ring::rand::{SecureRandom, SystemRandom};
 use rusqlite::{OptionalExtension, Transaction, named_params};
+use serde_json::json;
 use tokio::sync::Mutex;
 
 use super::error::{ApprovalError, PinError};
+use crate::audit::{self, Event, Kind};
 use crate::clock::SharedClock;
 use crate::store::{Durability, Store, StoreError};
 use crate::types::{Decider, Secret};
@@ -88,16 +90,20 @@ impl Pin {
     }
 
     /// Ok when no PIN is set, or `given` is it.
-    pub(super) async fn check(&self, given: Option<&Secret>) -> Result<(), ApprovalError> {
+    pub(super) async fn check(
+        &self,
+        given: Option<&Secret>,
+        by: &Decider,
+    ) -> Result<(), ApprovalError> {
         let mut record = self.record.lock().await;
-        self.check_locked(&mut record, given).await
+        self.check_locked(&mut record, given, by).await
     }
 
     pub(super) async fn set(
         &self,
         new: &Secret,
         old: Option<&Secret>,
-        by: Decider,
+        by: &Decider,
     ) -> Result<(), ApprovalError> {
         let length = new.expose().chars().count();
         let plain = !new.expose().chars().any(char::is_control);
@@ -106,33 +112,41 @@ impl Pin {
             return Err(PinError::Unusable { min, max }.into());
         }
         let mut record = self.record.lock().await;
-        self.check_locked(&mut record, old).await?;
+        self.check_locked(&mut record, old, by).await?;
         let made = make(new.clone(), self.clock.now()).await?;
         let written = made.clone();
-        self.store
-            .write(Durability::Power, move |tx| write(tx, &written))
-            .await?;
+        let changed = record.is_some();
+        let event = Event::new(Kind::PinSet)
+            .actor(by)
+            .detail(json!({ "changed": changed }));
+        let keep = move |tx: &Transaction<'_>| {
+            write(tx, &written)?;
+            audit::append(tx, written.set_at, &event)
+        };
+        self.store.write(Durability::Power, keep).await?;
         *record = Some(made);
         self.is_set.store(true, Ordering::Release);
-        tracing::info!(%by, "approval PIN set");
         Ok(())
     }
 
     pub(super) async fn clear(
         &self,
         old: Option<&Secret>,
-        by: Decider,
+        by: &Decider,
     ) -> Result<(), ApprovalError> {
         let mut record = self.record.lock().await;
         if record.is_none() {
             return Err(PinError::NotSet.into());
         }
-        self.check_locked(&mut record, old).await?;
-        let clear = |tx: &Transaction<'_>| tx.execute("DELETE FROM approval_pin", []);
+        self.check_locked(&mut record, old, by).await?;
+        let (now, event) = (self.clock.now(), Event::new(Kind::PinCleared).actor(by));
+        let clear = move |tx: &Transaction<'_>| {
+            tx.execute("DELETE FROM approval_pin", [])?;
+            audit::append(tx, now, &event)
+        };
         self.store.write(Durability::Power, clear).await?;
         *record = None;
         self.is_set.store(false, Ordering::Release);
-        tracing::info!(%by, "approval PIN cleared");
         Ok(())
     }
 
@@ -140,6 +154,7 @@ impl Pin {
         &self,
         record: &mut Option<Record>,
         given: Option<&Secret>,
+        by: &Decider,
     ) -> Result<(), ApprovalError> {
         let Some(record) = record else { return Ok(()) };
         let given = given.ok_or(PinError::Required)?;
@@ -162,6 +177,11 @@ impl Pin {
             record.locked_until = Timestamp::UNIX_EPOCH;
             return Ok(self.keep_tries(record).await?);
         }
+        let event = Event::new(Kind::PinWrong)
+            .actor(by)
+            .detail(json!({ "tries": record.wrong_tries }));
+        let keep = move |tx: &Transaction<'_>| audit::append(tx, now, &event);
+        self.store.write(Durability::Power, keep).await?;
         if now < record.locked_until {
             let until = record.locked_until;
             return Err(PinError::Locked { until }.into());

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::grant::Grant;
 use super::item::{Item, State};
 use super::queue::{Entry, REPEATED_DENIAL, Recorded};
+use crate::audit;
 use crate::types::{ApprovalId, ServerName};
 
 /// Calls of unknown outcome that are remembered across a restart.
@@ -45,6 +46,9 @@ pub(super) fn keep(
             Entry::GrantGone(id) => {
                 tx.prepare_cached("DELETE FROM grants WHERE id = ?1")?
                     .execute([id.as_str()])?;
+            }
+            Entry::Event(event) => {
+                audit::append(tx, now, event)?;
             }
         }
     }
@@ -145,7 +149,7 @@ pub(super) fn page(connection: &Connection, filter: &Filter) -> rusqlite::Result
     items(connection, &sql, (server, before, filter.limit))
 }
 
-/// Forgets what is over and old, and grants that have ended.
+/// Forgets what is over and old.
 pub(super) fn prune(tx: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<usize> {
     let age = jiff::SignedDuration::from_hours(24 * KEPT_DAYS);
     let oldest = now.checked_sub(age).unwrap_or(Timestamp::MIN);

@@ -78,6 +78,7 @@ fn action(arguments: &str) -> Action {
         reason: "ask, by default".to_owned(),
         editable: true,
         accepts_weak: false,
+        keep_arguments: true,
     }
 }
 

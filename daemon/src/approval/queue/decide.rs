@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::submit::later;
-use super::{Entry, MAX_GRANTS, Queue};
+use super::{Entry, MAX_GRANTS, Queue, events};
 use crate::approval::error::ApprovalError;
 use crate::approval::grant::Grant;
 use crate::approval::item::{Decision, Edited, Item, Remember, State};
@@ -127,7 +127,8 @@ impl Queue {
             tool: action.tool.clone(),
             tool_digest,
             argument_digest: these_arguments.then(|| item.argument_digest()),
-            arguments: these_arguments.then(|| item.arguments().to_owned()),
+            arguments: (these_arguments && action.keep_arguments)
+                .then(|| item.arguments().to_owned()),
             principal: seconds.map(|_| action.caller.principal.clone()),
             by: by.clone(),
             given_at: now,
@@ -141,7 +142,9 @@ impl Queue {
         let replaced = self.grants.add(grant.clone());
         let gone = replaced.iter().map(|grant| Entry::GrantGone(grant.id));
         self.journal.extend(gone);
+        let event = events::granted(&grant, replaced.len());
         self.journal.push(Entry::Grant(Arc::new(grant)));
+        self.journal.push(Entry::Event(event));
         let covered: Vec<_> = self
             .live()
             .filter(|item| item.state == State::Pending && item.earlier.is_none())

@@ -4,6 +4,7 @@
 //! committed before anybody is told. When the commit fails, the queue is thrown away and read again.
 
 mod decide;
+mod events;
 mod run;
 mod submit;
 
@@ -13,7 +14,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::grant::{Grant, Grants};
-use super::item::{Decision, Item, Remember, State};
+use super::item::{Action, Decision, Edited, Item, Remember, State};
+use crate::audit::Event;
 use crate::types::{ApprovalId, Decider, Digest};
 
 pub(super) use self::decide::{Ruling, Undecided};
@@ -35,6 +37,7 @@ pub(super) enum Entry {
     Item(Arc<Item>),
     Grant(Arc<Grant>),
     GrantGone(ApprovalId),
+    Event(Event),
 }
 
 #[derive(Debug, Default)]
@@ -132,16 +135,28 @@ impl Queue {
     }
 
     /// Takes grants back; returns them.
-    pub(super) fn revoke(&mut self, which: impl Fn(&Grant) -> bool) -> Vec<Grant> {
+    pub(super) fn revoke(&mut self, which: impl Fn(&Grant) -> bool, by: &Decider) -> Vec<Grant> {
         let gone = self.grants.remove(which);
-        let entries = gone.iter().map(|grant| Entry::GrantGone(grant.id));
-        self.journal.extend(entries);
+        for grant in &gone {
+            self.journal.push(Entry::GrantGone(grant.id));
+            self.journal.push(Entry::Event(events::revoked(grant, by)));
+        }
         gone
+    }
+
+    /// Forgets grants whose time is over; that was recorded when they were given.
+    pub(super) fn forget_ended_grants(&mut self, now: Timestamp) {
+        let ended = self.grants.remove(|grant| !grant.is_valid(now));
+        let gone = ended.iter().map(|grant| Entry::GrantGone(grant.id));
+        self.journal.extend(gone);
     }
 
     /// The only way an item comes, changes and goes.
     fn put(&mut self, item: Item) -> Arc<Item> {
-        let item = Arc::new(item);
+        let before = self.live.get(&item.id).map(|before| before.state);
+        self.journal
+            .push(Entry::Event(events::change(before, &item)));
+        let item = Arc::new(forgetful(item));
         self.place(&item);
         self.journal.push(Entry::Item(Arc::clone(&item)));
         item
@@ -156,8 +171,8 @@ impl Queue {
             }
             return;
         }
-        if self.live.remove(&item.id).is_some() {
-            self.bytes -= item.action.size();
+        if let Some(live) = self.live.remove(&item.id) {
+            self.bytes -= live.action.size();
             if let Some(same) = self.by_key.get_mut(&key) {
                 same.retain(|id| *id != item.id);
                 if same.is_empty() {
@@ -181,6 +196,21 @@ impl Queue {
         let ids = self.by_key.get(key).map(Vec::as_slice).unwrap_or_default();
         ids.iter().filter_map(|id| self.live.get(id))
     }
+}
+
+/// `item`, without its arguments when it is over and they are not to be kept.
+fn forgetful(mut item: Item) -> Item {
+    if !item.state.is_live() && !item.action.keep_arguments {
+        item.action = Arc::new(Action {
+            arguments: String::new(),
+            ..Action::clone(&item.action)
+        });
+        item.edited = item.edited.map(|edited| Edited {
+            arguments: String::new(),
+            ..edited
+        });
+    }
+    item
 }
 
 fn answers_repetitions(denied: &Item, now: Timestamp) -> bool {
