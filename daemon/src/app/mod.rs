@@ -97,7 +97,7 @@ impl App {
         let key_store = vault.key_source().to_string();
         let lifecycle = Lifecycle::new();
         let clock = Arc::new(SystemClock);
-        let audit = Audit::new(store.clone(), clock.clone());
+        let audit = Audit::new(store.clone(), clock.clone(), config.audit.clone());
         let http = HttpServer::bind(&config).await.map_err(fail)?;
         let base_url = http.base_url();
 
@@ -199,6 +199,7 @@ impl App {
             "ready"
         );
         http.spawn(&lifecycle, routes);
+        audit.keep_pruned(&lifecycle);
 
         let farewell = CancellationToken::new();
         let incoming = socket.incoming(|peer| {

@@ -49,15 +49,26 @@ impl Fields<'_> {
 }
 
 /// One end of the chain.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Link {
     pub(super) seq: i64,
     pub(super) hash: [u8; 32],
 }
 
+/// The record before the oldest that is kept; before the first one ever, all zeros.
+pub(super) fn anchor(connection: &Connection) -> rusqlite::Result<Link> {
+    link(
+        connection,
+        "SELECT anchor_seq, anchor_hash FROM audit_chain",
+    )
+}
+
 /// The newest record.
 pub(super) fn head(connection: &Connection) -> rusqlite::Result<Link> {
-    let sql = "SELECT head_seq, head_hash FROM audit_chain";
+    link(connection, "SELECT head_seq, head_hash FROM audit_chain")
+}
+
+fn link(connection: &Connection, sql: &str) -> rusqlite::Result<Link> {
     connection.prepare_cached(sql)?.query_row([], |row| {
         Ok(Link {
             seq: row.get(0)?,

@@ -10,28 +10,68 @@
 
 mod chain;
 mod event;
+mod page;
+mod prune;
 #[cfg(test)]
 mod tests;
+mod verify;
 
-use rusqlite::OptionalExtension;
-use serde_json::json;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Connection, OptionalExtension};
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, watch};
 
 use crate::clock::SharedClock;
+use crate::config::{AuditArguments, AuditConfig};
+use crate::error::chain;
+use crate::lifecycle::Lifecycle;
 use crate::store::{Durability, Store, StoreError};
+use crate::types::Digest;
 
 pub use self::chain::append;
 pub use self::event::{Event, Kind};
+pub use self::page::{Added, Filter, Record};
+pub use self::verify::{Break, Fault, Verdict};
+
+/// Longest arguments that are kept in a record.
+const MAX_ARGUMENTS: usize = 64 * 1024;
+const PRUNE_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Cloneable handle on the log.
 #[derive(Clone)]
 pub struct Audit {
     store: Store,
     clock: SharedClock,
+    settings: Arc<RwLock<AuditConfig>>,
+    /// One at a time: it reads everything.
+    verifying: Arc<Mutex<()>>,
 }
 
 impl Audit {
-    pub fn new(store: Store, clock: SharedClock) -> Self {
-        Self { store, clock }
+    pub fn new(store: Store, clock: SharedClock, settings: AuditConfig) -> Self {
+        Self {
+            store,
+            clock,
+            settings: Arc::new(RwLock::new(settings)),
+            verifying: Arc::default(),
+        }
+    }
+
+    /// Takes over settings that changed.
+    pub fn configure(&self, settings: &AuditConfig) {
+        let mut present = self
+            .settings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        present.clone_from(settings);
+    }
+
+    fn settings(&self) -> AuditConfig {
+        let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner);
+        settings.clone()
     }
 
     /// Records something that changed no other state; the record survives the end of the process.
@@ -48,6 +88,28 @@ impl Audit {
     /// The record is not written.
     pub async fn record_durable(&self, event: Event) -> Result<u64, StoreError> {
         self.write(Durability::Power, event).await
+    }
+
+    /// For what has happened already and cannot be undone: a record that cannot be written is a line
+    /// of the program's log instead.
+    pub async fn record_afterwards(&self, event: Event) {
+        let kind = event.kind.as_str();
+        let server = event.server.as_ref().map(|server| server.to_string());
+        if let Err(error) = self.record(event).await {
+            let error = chain(&error);
+            tracing::error!(kind, server, error, "not in the audit log");
+        }
+    }
+
+    /// How the arguments of a call, or of an approval, stand in the details of a record: always with
+    /// their digest, and as they are unless the settings say otherwise or they are very long.
+    pub fn arguments(&self, arguments: &str, digest: &Digest) -> Value {
+        let redact = self.settings().arguments == AuditArguments::Redact;
+        if redact || arguments.len() > MAX_ARGUMENTS {
+            json!({ "digest": digest, "bytes": arguments.len() })
+        } else {
+            json!({ "digest": digest, "text": arguments })
+        }
     }
 
     /// Records the start of the daemon, and how it ended before. False if that end was not clean.
@@ -71,8 +133,89 @@ impl Audit {
         start.await
     }
 
+    /// At most `limit` records that are older than the one with the number `before`, newest first.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn page(
+        &self,
+        filter: Filter,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        let read = move |connection: &Connection| page::page(connection, &filter, before, limit);
+        self.store.read(read).await
+    }
+
+    /// At most `limit` records that are newer than the one with the number `after`, oldest first.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn added(
+        &self,
+        filter: Filter,
+        after: u64,
+        limit: usize,
+    ) -> Result<Added, StoreError> {
+        let read = move |connection: &Connection| page::added(connection, &filter, after, limit);
+        self.store.read(read).await
+    }
+
+    /// Moves whenever [`Self::added`] may have something new.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.store.commits()
+    }
+
+    /// Reads the whole log and finds the first record that is not as it was written.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn verify(&self) -> Result<Verdict, StoreError> {
+        let _alone = self.verifying.lock().await;
+        let read = |connection: &Connection| verify::verify(&*connection.unchecked_transaction()?);
+        self.store.read(read).await
+    }
+
+    /// Removes what is older than the settings say, at once and then daily, until the daemon stops.
+    pub fn keep_pruned(&self, lifecycle: &Lifecycle) {
+        let (this, stopping) = (self.clone(), lifecycle.stopping_token());
+        lifecycle.spawn("audit", async move {
+            let daily = async {
+                loop {
+                    if let Err(error) = this.prune().await {
+                        let error = chain(&error);
+                        tracing::warn!(error, "old records stay in the audit log");
+                    }
+                    tokio::time::sleep(PRUNE_EVERY).await;
+                }
+            };
+            stopping.run_until_cancelled(daily).await
+        });
+    }
+
+    /// Returns how many records went.
+    async fn prune(&self) -> Result<i64, StoreError> {
+        let days = self.settings().keep_days;
+        let now = self.clock.now();
+        let age = SignedDuration::from_hours(24 * i64::from(days));
+        let Some(until) = now.checked_sub(age).ok().filter(|_| days > 0) else {
+            return Ok(0);
+        };
+        let mut removed = 0;
+        loop {
+            let batch = self
+                .store
+                .write(Durability::Process, move |tx| prune::prune(tx, now, until));
+            let gone = batch.await?;
+            removed += gone;
+            if gone < prune::BATCH {
+                return Ok(removed);
+            }
+        }
+    }
+
     async fn write(&self, durability: Durability, event: Event) -> Result<u64, StoreError> {
-        let at = self.clock.now();
+        let at: Timestamp = self.clock.now();
         self.store
             .write(durability, move |tx| append(tx, at, &event))
             .await

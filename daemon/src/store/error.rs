@@ -34,7 +34,7 @@ pub enum StoreError {
         #[source]
         source: rusqlite::Error,
     },
-    #[error("state.db does not take the record")]
+    #[error("the work on state.db failed")]
     Refused(#[from] rusqlite::Error),
     #[error("state.db does not take the change")]
     NotCommitted(#[source] Arc<rusqlite::Error>),

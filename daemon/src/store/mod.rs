@@ -163,6 +163,8 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
         if access.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) {
             connection.pragma_update(None, "journal_mode", "wal")?;
             connection.pragma_update(None, "foreign_keys", true)?;
+            // What is removed may be arguments, and must not linger in free pages.
+            connection.pragma_update(None, "secure_delete", true)?;
             // A slow reader lets the log grow; it shrinks again afterwards.
             connection.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
             // On macOS a plain sync stops in the drive's own memory.

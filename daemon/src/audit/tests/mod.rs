@@ -1,0 +1,168 @@
+//! The log as its users see it.
+
+mod tampering;
+
+use serde_json::json;
+
+use super::*;
+use crate::clock::ManualClock;
+
+fn temporary() -> Audit {
+    let clock = ManualClock::at(jiff::Timestamp::UNIX_EPOCH);
+    Audit::new(Store::temporary(), clock, AuditConfig::default())
+}
+
+#[tokio::test]
+async fn records_are_numbered_without_gaps() {
+    let audit = temporary();
+    for seq in 1..=3 {
+        let event = Event::new(Kind::CallStarted).detail(json!({ "n": seq }));
+        assert_eq!(audit.record(event).await.unwrap(), seq);
+    }
+}
+
+#[tokio::test]
+async fn a_record_goes_with_the_change_it_tells_of() {
+    let audit = temporary();
+    let failed = audit.store.write(Durability::Process, |tx| {
+        append(tx, jiff::Timestamp::UNIX_EPOCH, &Event::new(Kind::PinSet))?;
+        tx.execute("INSERT INTO nowhere VALUES (1)", [])
+    });
+    assert!(failed.await.is_err());
+    assert_eq!(audit.record(Event::new(Kind::PinSet)).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_start_tells_whether_the_end_before_was_clean() {
+    let audit = temporary();
+    assert!(audit.started().await.unwrap(), "the first start");
+    let stopped = Event::new(Kind::DaemonStopped);
+    audit.record_durable(stopped).await.unwrap();
+    assert!(audit.started().await.unwrap());
+    assert!(!audit.started().await.unwrap(), "nobody recorded an end");
+}
+
+#[tokio::test]
+async fn pages_go_back_in_time_and_hold_what_was_asked_for() {
+    let audit = temporary();
+    for (kind, server) in [
+        (Kind::CallStarted, "a"),
+        (Kind::CallFinished, "a"),
+        (Kind::CallStarted, "b"),
+        (Kind::PinSet, "b"),
+    ] {
+        let event = Event::new(kind).server(&server.parse().unwrap());
+        audit.record(event.tool("t").actor("uid 7")).await.unwrap();
+    }
+    let seqs = async |filter: Filter, before, limit| -> Vec<u64> {
+        let page = audit.page(filter, before, limit).await.unwrap();
+        page.iter().map(|record| record.seq).collect()
+    };
+    let all = Filter::default;
+    assert_eq!(seqs(all(), None, 3).await, [4, 3, 2]);
+    assert_eq!(seqs(all(), Some(2), 3).await, [1]);
+    let kind = |kind: &str| Filter {
+        kind: Some(kind.to_owned()),
+        ..all()
+    };
+    assert_eq!(seqs(kind("call"), None, 9).await, [3, 2, 1]);
+    assert_eq!(seqs(kind("call.started"), None, 9).await, [3, 1]);
+    assert!(seqs(kind("cal"), None, 9).await.is_empty());
+    let of = Filter {
+        server: Some("b".to_owned()),
+        tool: Some("t".to_owned()),
+        actor: Some("uid".to_owned()),
+        since: Some(jiff::Timestamp::UNIX_EPOCH),
+        ..all()
+    };
+    assert_eq!(seqs(of, None, 9).await, [4, 3]);
+    let none = Filter {
+        since: Some(jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1)),
+        ..all()
+    };
+    assert!(seqs(none, None, 9).await.is_empty());
+}
+
+#[tokio::test]
+async fn whoever_follows_sees_each_record_once() {
+    let audit = temporary();
+    let mut moved = audit.subscribe();
+    for kind in [Kind::PinSet, Kind::PinWrong, Kind::PinSet] {
+        audit.record(Event::new(kind)).await.unwrap();
+    }
+    moved.changed().await.unwrap();
+    let of = || Filter {
+        kind: Some("pin.set".to_owned()),
+        ..Filter::default()
+    };
+    let first = audit.added(of(), 0, 1).await.unwrap();
+    assert_eq!((first.records.len(), first.seen), (1, 1));
+    let second = audit.added(of(), first.seen, 5).await.unwrap();
+    assert_eq!(second.records[0].seq, 3);
+    assert_eq!(second.seen, 3);
+    let third = audit.added(of(), 3, 5).await.unwrap();
+    assert!(third.records.is_empty());
+    assert_eq!(third.seen, 3);
+}
+
+#[tokio::test]
+async fn arguments_are_kept_or_redacted_as_the_settings_say() {
+    let audit = temporary();
+    let text = r#"{"n":1.0}"#;
+    let digest = Digest::of(text.as_bytes());
+    assert_eq!(audit.arguments(text, &digest)["text"], text);
+    let long = " ".repeat(MAX_ARGUMENTS + 1);
+    assert!(audit.arguments(&long, &digest).get("text").is_none());
+    audit.configure(&AuditConfig {
+        arguments: AuditArguments::Redact,
+        ..AuditConfig::default()
+    });
+    let redacted = audit.arguments(text, &digest);
+    assert_eq!(redacted, json!({ "digest": digest, "bytes": text.len() }));
+}
+
+#[tokio::test]
+async fn what_a_caller_sends_does_not_fill_the_disk() {
+    let audit = temporary();
+    let event = Event::new(Kind::CallRefused)
+        .tool("é".repeat(100_000))
+        .detail(json!({ "filler": "x".repeat(1_000_000) }));
+    audit.record(event).await.unwrap();
+    let record = audit
+        .page(Filter::default(), None, 1)
+        .await
+        .unwrap()
+        .remove(0);
+    assert!(record.tool.unwrap().len() < 1_000);
+    assert!(record.detail.contains("too_long"), "{}", record.detail);
+}
+
+#[tokio::test]
+async fn old_records_go_when_the_settings_say_so() {
+    let clock = ManualClock::at(jiff::Timestamp::UNIX_EPOCH);
+    let audit = Audit::new(Store::temporary(), clock.clone(), AuditConfig::default());
+    let old = prune::BATCH + 10;
+    let filled = audit.store.write(Durability::Process, move |tx| {
+        for _ in 0..old {
+            append(tx, Timestamp::UNIX_EPOCH, &Event::new(Kind::CallStarted))?;
+        }
+        Ok(())
+    });
+    filled.await.unwrap();
+    clock.advance(SignedDuration::from_hours(24 * 30));
+    audit.record(Event::new(Kind::PinSet)).await.unwrap();
+    assert_eq!(audit.prune().await.unwrap(), 0, "0 days keep everything");
+    audit.configure(&AuditConfig {
+        keep_days: 29,
+        ..AuditConfig::default()
+    });
+    assert_eq!(audit.prune().await.unwrap(), old);
+    assert_eq!(audit.prune().await.unwrap(), 0);
+    let left = audit.page(Filter::default(), None, 9).await.unwrap();
+    let kinds: Vec<&str> = left.iter().map(|record| record.kind.as_str()).collect();
+    assert_eq!(kinds, ["audit.pruned", "audit.pruned", "pin.set"]);
+    assert!(matches!(
+        audit.verify().await.unwrap(),
+        Verdict::Intact { records: 3, .. }
+    ));
+}
