@@ -34,6 +34,11 @@ pub enum PolicyCommand {
         server: String,
         /// Name of the tool
         tool: String,
+        /// Arguments of the call, a JSON object
+        arguments: Option<String>,
+        /// Who would be calling: client:NAME, exe:PATH or uid:NUMBER
+        #[arg(long, value_name = "CALLER")]
+        caller: Vec<String>,
     },
 }
 
@@ -68,7 +73,20 @@ pub async fn run(context: &Context, command: PolicyCommand) -> Result<(), Failur
         PolicyCommand::List { server } => list(context, server.unwrap_or_default()).await,
         PolicyCommand::Set(args) => set(context, args).await,
         PolicyCommand::Unset { server, tool } => unset(context, server, tool).await,
-        PolicyCommand::Test { server, tool } => test(context, server, tool).await,
+        PolicyCommand::Test {
+            server,
+            tool,
+            arguments,
+            caller,
+        } => {
+            let request = TestPolicyRequest {
+                server,
+                tool,
+                arguments_json: arguments.unwrap_or_default(),
+                caller,
+            };
+            test(context, request).await
+        }
     }
 }
 
@@ -125,17 +143,14 @@ async fn unset(context: &Context, server: String, tool: Option<String>) -> Resul
     context.printer.done(&unset, &said)
 }
 
-async fn test(context: &Context, server: String, tool: String) -> Result<(), Failure> {
+async fn test(context: &Context, request: TestPolicyRequest) -> Result<(), Failure> {
     let client = context.connect().await?;
-    let request = TestPolicyRequest {
-        server: server.clone(),
-        tool: tool.clone(),
-    };
+    let asked = request.clone();
     let reply = client.policy().test_policy(request).await?.into_inner();
     if context.printer.is_json() {
         return context.printer.json(&Tested {
-            server: &server,
-            tool: &tool,
+            server: &asked.server,
+            tool: &asked.tool,
             effect: &reply.effect,
             explanation: &reply.explanation,
         });

@@ -53,6 +53,17 @@ pub struct RuleConfig {
 }
 
 impl RuleConfig {
+    /// A rule about every call.
+    pub fn new(effect: Effect) -> Self {
+        Self {
+            tools: Pattern::any(),
+            arguments: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            callers: Vec::new(),
+            effect,
+        }
+    }
+
     /// What the rule says about which calls it is for, as a key: two rules with the same are about
     /// the same calls.
     pub fn conditions(&self) -> String {

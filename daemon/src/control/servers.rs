@@ -6,7 +6,6 @@ use futures_util::Stream;
 use http::{HeaderName, HeaderValue};
 use mcpbridge_proto::v1::servers_server::Servers;
 use mcpbridge_proto::v1::{self, watch_servers_response::Change};
-use mcpbridge_proto::{Fault, Reason};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -217,7 +216,7 @@ fn parse(request: v1::AddServerRequest) -> Result<(ServerConfig, ServerSecrets),
         headers.push(parse_header(header)?);
     }
     if (auth == AuthMode::Static) == headers.is_empty() {
-        return Err(refuse(
+        return Err(status::refuse(
             "headers: fixed headers and the auth mode do not go together",
         ));
     }
@@ -226,7 +225,7 @@ fn parse(request: v1::AddServerRequest) -> Result<(ServerConfig, ServerSecrets),
         client_secret: text(oauth.client_secret).map(Secret::new),
     };
     if secrets.client_secret.is_some() && oauth.client_id.is_empty() {
-        return Err(refuse(
+        return Err(status::refuse(
             "client_secret: it needs the --client-id it belongs to",
         ));
     }
@@ -274,7 +273,7 @@ fn parse_header(header: v1::Header) -> Result<(HeaderName, Secret), Status> {
     let name = HeaderName::try_from(header.name.as_str())
         .map_err(|error| status::invalid("header name", &error))?;
     if RESERVED_HEADERS.contains(&name.as_str()) {
-        return Err(refuse(&format!(
+        return Err(status::refuse(&format!(
             "header {name}: it is set by the proxy itself"
         )));
     }
@@ -286,13 +285,4 @@ fn parse_header(header: v1::Header) -> Result<(HeaderName, Secret), Status> {
 
 fn text(field: String) -> Option<String> {
     (!field.is_empty()).then_some(field)
-}
-
-fn refuse(message: &str) -> Status {
-    Fault {
-        reason: Reason::InvalidInput,
-        message: message.to_owned(),
-        hint: None,
-    }
-    .into_status()
 }

@@ -31,6 +31,16 @@ pub(super) fn invalid(field: &str, error: &dyn Error) -> Status {
     .into_status()
 }
 
+/// A request that cannot be meant.
+pub(super) fn refuse(message: &str) -> Status {
+    Fault {
+        reason: Reason::InvalidInput,
+        message: message.to_owned(),
+        hint: None,
+    }
+    .into_status()
+}
+
 fn reason(kind: ErrorKind) -> Reason {
     match kind {
         ErrorKind::InvalidInput => Reason::InvalidInput,

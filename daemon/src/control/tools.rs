@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Control, caller, status};
 use crate::pipeline::McpSession;
+use crate::policy::Call;
 
 #[tonic::async_trait]
 impl Tools for Control {
@@ -21,13 +22,23 @@ impl Tools for Control {
             .registry
             .get(&request.into_inner().server)
             .map_err(status::of)?;
+        let who = caller.clone();
+        let effect = |tool: &str| {
+            let call = Call {
+                tool,
+                arguments: None,
+                annotations: None,
+                caller: &who,
+            };
+            server.policy.evaluate(&call).effect.to_string()
+        };
         let mut session = McpSession::open(self.pipeline.clone(), server.name.clone(), caller)
             .await
             .map_err(status::of)?;
         let listed = session.list_tools().await;
         session.close().await;
         let tools = listed.map_err(status::of)?.into_iter().map(|tool| Tool {
-            effect: server.policy.evaluate(&tool.name).effect.to_string(),
+            effect: effect(&tool.name),
             name: tool.name,
             title: tool.title.unwrap_or_default(),
             description: tool.description.unwrap_or_default(),

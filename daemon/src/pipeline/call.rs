@@ -13,8 +13,9 @@ use super::exchange::exchange;
 use super::record::Record;
 use super::{Inner, Pipeline, RelayRequest};
 use crate::mcp::{Envelope, Era, canonical, headers, version};
+use crate::policy;
 use crate::registry::Server;
-use crate::types::Effect;
+use crate::types::{Caller, Effect};
 use crate::upstream::{Outgoing, keep_relayable};
 
 /// A request that may go out.
@@ -72,7 +73,7 @@ impl Inner {
             query,
             headers,
             body,
-            caller: _,
+            caller,
         } = request;
         let envelope = read(&method, &headers, &body)?;
         if let Some(envelope) = &envelope {
@@ -80,7 +81,7 @@ impl Inner {
         }
         let server = self.server(server.as_str())?;
         if let Some(envelope) = &envelope {
-            judge(&server, &headers, envelope)?;
+            judge(&server, &headers, envelope, &caller)?;
         }
         let traits = traits(&method, &headers, envelope.as_ref());
         drop(envelope);
@@ -185,20 +186,30 @@ fn check_media(headers: &HeaderMap) -> Result<(), CallError> {
 
 /// Every message must be what its headers say, and every tool in it allowed. One refusal refuses
 /// the whole body, because it can only be forwarded whole.
-fn judge(server: &Server, headers: &HeaderMap, envelope: &Envelope<'_>) -> Result<(), CallError> {
+fn judge(
+    server: &Server,
+    headers: &HeaderMap,
+    envelope: &Envelope<'_>,
+    caller: &Caller,
+) -> Result<(), CallError> {
     for message in envelope.messages() {
         headers::validate(headers, message)?;
         let Some(tool) = message.tool() else { continue };
         // Two readers may take different values for a key that occurs twice.
         canonical::digest(message.params.arguments.map_or("{}", RawValue::get))?;
-        let verdict = server.policy.evaluate(tool);
+        let verdict = server.policy.evaluate(&policy::Call {
+            tool,
+            arguments: message.params.arguments,
+            annotations: None,
+            caller,
+        });
         // Until approvals exist there is nobody to ask, so `ask` refuses as `deny` does.
         if verdict.effect != Effect::Allow {
             return Err(CallError::Refused {
                 server: server.name.clone(),
                 tool: tool.to_owned(),
                 effect: verdict.effect,
-                rule: verdict.rule.map(str::to_owned),
+                rule: verdict.rule.map(ToString::to_string),
             });
         }
     }

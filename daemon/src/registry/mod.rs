@@ -27,7 +27,7 @@ pub struct Server {
 
 impl Server {
     fn new(name: ServerName, config: ServerConfig) -> Self {
-        let policy = PolicySet::compile(config.policy.default, &config.policy.tools);
+        let policy = PolicySet::compile(&config.policy, config.trusted);
         let addresses = AddressPolicy::for_server(&config.url, config.allow_private_network);
         Self {
             name,
@@ -300,6 +300,8 @@ mod tests {
     use url::Url;
 
     use super::*;
+    use crate::policy::Call;
+    use crate::types::{Caller, Channel, Process};
 
     fn server(url: &str) -> ServerConfig {
         ServerConfig::new(Url::parse(url).unwrap())
@@ -347,7 +349,20 @@ mod tests {
             .set_policy(&name, Some(&pattern("list_*")), Effect::Allow)
             .await
             .unwrap();
-        let effect = |tool| registry.get("stripe").unwrap().policy.evaluate(tool).effect;
+        let effect = |tool| {
+            let call = Call {
+                tool,
+                arguments: None,
+                annotations: None,
+                caller: &Caller::new(Channel::Http, Process::default()),
+            };
+            registry
+                .get("stripe")
+                .unwrap()
+                .policy
+                .evaluate(&call)
+                .effect
+        };
         assert_eq!(
             (effect("list_all"), effect("pay")),
             (Effect::Allow, Effect::Ask)

@@ -32,6 +32,15 @@ impl Effect {
             Self::Deny => "deny",
         }
     }
+
+    /// For people.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Allow => "always allow",
+            Self::Ask => "always ask",
+            Self::Deny => "never allow",
+        }
+    }
 }
 
 impl FromStr for Effect {
