@@ -3,6 +3,8 @@
 //! A module uses modules of rows below its own, never of its own row (the first and last rows
 //! excepted), never above. The table is the one in `ARCHITECTURE.md`.
 
+mod reach;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
