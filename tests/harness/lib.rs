@@ -22,6 +22,8 @@ pub mod journal;
 pub mod keyring;
 pub mod leaks;
 pub mod mcp;
+pub mod pages;
+pub mod rpc;
 pub mod scenario;
 pub mod script;
 pub mod secrets;
