@@ -1,6 +1,7 @@
 //! Compiles the schema with protox, so that no `protoc` is needed.
 
-const SCHEMA: [&str; 6] = [
+const SCHEMA: [&str; 7] = [
+    "mcpbridge/v1/clients.proto",
     "mcpbridge/v1/daemon.proto",
     "mcpbridge/v1/servers.proto",
     "mcpbridge/v1/credentials.proto",
@@ -17,6 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         // These messages carry secrets; a stray `{:?}` must not print them.
         .skip_debug([
+            "mcpbridge.v1.AddClientResponse",
             "mcpbridge.v1.OAuthOptions",
             "mcpbridge.v1.Header",
             "mcpbridge.v1.CompleteLoginRequest",

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    add, call, completions, init, login, logs, policy, remove, restart, start, ui,
+    add, call, client, completions, init, login, logs, policy, remove, restart, start, ui,
 };
 
 /// Control mcp-oauth-bridge: sign in to MCP servers once, use them on localhost
@@ -80,6 +80,11 @@ pub enum Command {
     },
     /// Open the pages in the browser: approvals, servers, rules, audit
     Ui(ui::UiArgs),
+    /// Give clients tokens of their own, and take them back
+    Client {
+        #[command(subcommand)]
+        command: client::ClientCommand,
+    },
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -156,6 +161,9 @@ mod tests {
             "policy unset n t",
             "policy test n t",
             "ui --no-browser",
+            "client add n --server s --tool t --expires 30d",
+            "client list",
+            "client revoke n",
             "completions bash",
         ] {
             let line = format!("mcpbridgectl --config-dir d --socket s --json -v {command}");

@@ -12,6 +12,7 @@ mod cli;
 mod commands;
 mod context;
 mod daemon;
+mod duration;
 mod error;
 mod exit;
 mod input;

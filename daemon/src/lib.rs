@@ -26,6 +26,7 @@ pub mod vault;
 // 3 services
 pub mod approval;
 pub mod catalog;
+pub mod clients;
 pub mod credentials;
 pub mod registry;
 pub mod upstream;

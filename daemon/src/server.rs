@@ -80,6 +80,12 @@ impl HttpServer {
         }
     }
 
+    /// Whether every listener is for this machine only.
+    pub fn is_loopback(&self) -> bool {
+        let mut addresses = self.listeners.iter().map(TcpListener::local_addr);
+        addresses.all(|address| address.is_ok_and(|address| address.ip().is_loopback()))
+    }
+
     /// Every address that is listened on.
     pub fn urls(&self) -> Vec<String> {
         let addresses = self
@@ -367,10 +373,14 @@ mod tests {
                 "{host}"
             );
         }
-        let server = HttpServer::bind(&config("127.0.0.1", 0)).await.unwrap();
+        let mut server = HttpServer::bind(&config("127.0.0.1", 0)).await.unwrap();
+        assert!(server.is_loopback());
         assert_eq!(
             server.base_url(),
             format!("http://127.0.0.1:{}", server.port())
         );
+        let open = TcpListener::bind("0.0.0.0:0").await.unwrap();
+        server.listeners.push(open);
+        assert!(!server.is_loopback());
     }
 }

@@ -10,6 +10,7 @@ use tonic::{Code, Status};
 
 use crate::endpoint::Endpoint;
 use crate::transport;
+use crate::v1::clients_client::ClientsClient;
 use crate::v1::credentials_client::CredentialsClient;
 use crate::v1::daemon_client::DaemonClient;
 use crate::v1::policy_client::PolicyClient;
@@ -118,6 +119,10 @@ impl Client {
 
     pub fn credentials(&self) -> CredentialsClient<Channel> {
         CredentialsClient::new(self.channel.clone())
+    }
+
+    pub fn clients(&self) -> ClientsClient<Channel> {
+        ClientsClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     pub fn tools(&self) -> ToolsClient<Channel> {

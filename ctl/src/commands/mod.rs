@@ -2,6 +2,7 @@
 
 pub mod add;
 pub mod call;
+pub mod client;
 pub mod completions;
 pub mod init;
 mod list;
@@ -43,6 +44,7 @@ pub async fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Call(args) => return call::run(context, args).await,
         Command::Policy { command } => policy::run(context, command).await,
         Command::Ui(args) => ui::run(context, args).await,
+        Command::Client { command } => client::run(context, command).await,
         Command::Completions(args) => completions::run(context, args),
     }?;
     Ok(Exit::Done)

@@ -17,6 +17,7 @@ pub use self::prepare::{StartError, init};
 use crate::audit::{Audit, Event, Kind};
 use crate::catalog::Catalog;
 use crate::cli::Cli;
+use crate::clients::Clients;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::control::{Control, Facts};
@@ -109,7 +110,7 @@ impl App {
             .map_err(|error| fail(AppError::from(error)))?;
 
         let registry = Registry::new(dir.clone(), &config);
-        let catalog = Catalog::open(store, clock.clone(), lifecycle.clone())
+        let catalog = Catalog::open(store.clone(), clock.clone(), lifecycle.clone())
             .await
             .map_err(fail)?;
         let credentials = Credentials::new(
@@ -119,10 +120,17 @@ impl App {
             lifecycle.clone(),
             format!("{base_url}/callback"),
         );
+        // Only loopback can be bound; were it otherwise, whoever reaches the port would have to say who
+        // it is.
+        let token_required = config.require_client_token || !http.is_loopback();
+        let clients = Clients::open(store, clock.clone(), lifecycle.clone(), token_required)
+            .await
+            .map_err(fail)?;
         let pipeline = Pipeline::new(
             &config,
             registry.clone(),
             credentials.clone(),
+            clients.clone(),
             lifecycle.clone(),
         );
 
@@ -148,6 +156,7 @@ impl App {
             registry,
             credentials,
             catalog,
+            clients,
             pipeline,
             sessions,
             lifecycle: lifecycle.clone(),

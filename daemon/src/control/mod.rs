@@ -3,6 +3,7 @@
 //! Translates between messages and the services below; rules and storage live there. Nothing
 //! outside this module sees a message type.
 
+mod clients;
 mod credentials;
 mod daemon;
 mod policy;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use futures_util::Stream;
 use mcpbridge_proto::transport::Connection;
+use mcpbridge_proto::v1::clients_server::ClientsServer;
 use mcpbridge_proto::v1::credentials_server::CredentialsServer;
 use mcpbridge_proto::v1::daemon_server::DaemonServer;
 use mcpbridge_proto::v1::policy_server::PolicyServer;
@@ -32,6 +34,7 @@ use tonic::{Request, Status};
 pub use daemon::Facts;
 
 use crate::catalog::Catalog;
+use crate::clients::Clients;
 use crate::credentials::Credentials;
 use crate::error::chain;
 use crate::http::peer::at_control_socket;
@@ -39,7 +42,7 @@ use crate::http::sessions::Sessions;
 use crate::lifecycle::Lifecycle;
 use crate::pipeline::Pipeline;
 use crate::registry::Registry;
-use crate::types::{Caller, ServerName};
+use crate::types::{Caller, Decider, ServerName};
 
 /// What the handlers work on.
 #[derive(Clone)]
@@ -47,6 +50,7 @@ pub struct Control {
     pub registry: Registry,
     pub credentials: Credentials,
     pub catalog: Catalog,
+    pub clients: Clients,
     pub pipeline: Pipeline,
     pub sessions: Sessions,
     pub lifecycle: Lifecycle,
@@ -106,6 +110,7 @@ impl Control {
             .add_service(DaemonServer::new(self.clone()))
             .add_service(ServersServer::new(self.clone()))
             .add_service(CredentialsServer::new(self.clone()))
+            .add_service(ClientsServer::new(self.clone()))
             .add_service(
                 ToolsServer::new(self.clone())
                     .max_decoding_message_size(MAX_MESSAGE_BYTES)
@@ -121,6 +126,17 @@ impl Control {
 fn caller<T>(request: &Request<T>) -> Caller {
     let peer = request.extensions().get::<PeerIdentity>();
     at_control_socket(peer.and_then(|p| p.uid), peer.and_then(|p| p.pid))
+}
+
+/// The caller as the one who decides: for what changes by this request.
+async fn decider<T>(request: &Request<T>) -> Decider {
+    let caller = caller(request);
+    caller.resolve().await;
+    let process = caller.process();
+    Decider::Control {
+        pid: process.pid,
+        exe: process.exe.clone(),
+    }
 }
 
 fn server_name(text: &str) -> Result<ServerName, Status> {

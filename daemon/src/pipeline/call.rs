@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, Method, Response};
 use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
@@ -12,6 +12,7 @@ use super::error::CallError;
 use super::exchange::exchange;
 use super::record::Record;
 use super::{Inner, Pipeline, RelayRequest};
+use crate::clients;
 use crate::mcp::{Envelope, Era, canonical, headers, version};
 use crate::policy;
 use crate::registry::Server;
@@ -42,8 +43,13 @@ impl Pipeline {
     ///
     /// Dropping the future, or the body of its answer, cancels a modern exchange; an older one is
     /// carried to its end in the background.
-    pub async fn call(&self, request: RelayRequest) -> Result<Response<RelayBody>, CallError> {
+    pub async fn call(&self, mut request: RelayRequest) -> Result<Response<RelayBody>, CallError> {
+        let identified = self.inner.identify(&mut request);
         let mut record = Record::start(&request);
+        if let Err(error) = identified {
+            record.refused(&error);
+            return Err(error);
+        }
         let admitted = match self.inner.admit(request, &mut record) {
             Ok(admitted) => admitted,
             Err(error) => {
@@ -65,6 +71,15 @@ impl Pipeline {
 }
 
 impl Inner {
+    /// Takes the client's token out of the request, and refuses what it is not made for.
+    fn identify(&self, request: &mut RelayRequest) -> Result<(), CallError> {
+        let headers = &mut request.headers;
+        let identified = self.clients.identify(&request.caller, headers);
+        headers.remove(AUTHORIZATION);
+        request.caller = identified?;
+        Ok(clients::cover(&request.caller, &request.server, None)?)
+    }
+
     fn admit(&self, request: RelayRequest, record: &mut Record) -> Result<Admitted, CallError> {
         let RelayRequest {
             server,
@@ -197,6 +212,7 @@ fn judge(
         let Some(tool) = message.tool() else { continue };
         // Two readers may take different values for a key that occurs twice.
         canonical::digest(message.params.arguments.map_or("{}", RawValue::get))?;
+        clients::cover(caller, &server.name, Some(tool))?;
         let verdict = server.policy.evaluate(&policy::Call {
             tool,
             arguments: message.params.arguments,

@@ -1,5 +1,6 @@
 //! Why a call did not reach its server, or its answer not the client.
 
+use crate::clients::ClientError;
 use crate::credentials::{CredentialError, login_command};
 use crate::error::{Classify, ErrorKind};
 use crate::mcp::canonical::CanonicalError;
@@ -31,6 +32,9 @@ pub enum CallError {
     },
     #[error("the bridge answers {0} calls already, as many as max_streams in config.json allows")]
     Busy(usize),
+    /// The client's token does not let it in.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     #[error(transparent)]
     Credential(#[from] CredentialError),
     #[error("{0} refuses the credential it was given")]
@@ -88,6 +92,7 @@ impl Classify for CallError {
             }
             Self::Refused { .. } | Self::Forbidden(_) => ErrorKind::Denied,
             Self::Busy(_) => ErrorKind::Unavailable,
+            Self::Client(error) => error.kind(),
             Self::Credential(error) => error.kind(),
             Self::Unauthorized(_) | Self::WantsCredential(_) | Self::InsufficientScope { .. } => {
                 ErrorKind::NeedsLogin
@@ -112,6 +117,7 @@ impl Classify for CallError {
                 "to permit it, the user can run `mcpbridgectl policy set {server} {} allow`",
                 shell_word(tool)
             )),
+            Self::Client(error) => error.hint(),
             Self::Credential(error) => error.hint(),
             Self::WantsCredential(server) => Some(format!(
                 "remove it and add it again: `mcpbridgectl remove {server}`, then `mcpbridgectl add` \

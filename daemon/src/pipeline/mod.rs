@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 pub use self::body::RelayBody;
 pub use self::error::CallError;
 pub use self::session::{McpSession, SessionError};
+use crate::clients::Clients;
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::lifecycle::Lifecycle;
@@ -41,6 +42,7 @@ pub struct Pipeline {
 struct Inner {
     registry: Registry,
     credentials: Credentials,
+    clients: Clients,
     upstream: Upstream,
     lifecycle: Lifecycle,
     /// One permit per exchange with a server, from its request to the end of its answer.
@@ -70,6 +72,7 @@ impl Pipeline {
         config: &Config,
         registry: Registry,
         credentials: Credentials,
+        clients: Clients,
         lifecycle: Lifecycle,
     ) -> Self {
         let max_streams = config.max_streams.min(Semaphore::MAX_PERMITS);
@@ -77,6 +80,7 @@ impl Pipeline {
             inner: Arc::new(Inner {
                 registry,
                 credentials,
+                clients,
                 upstream: Upstream::new(HEAD_LIMIT),
                 lifecycle,
                 streams: Arc::new(Semaphore::new(max_streams)),

@@ -37,7 +37,9 @@ pub(super) fn redacted(body: &[u8]) -> String {
         };
     }
     out.push_str(rest);
-    mask_bearers(&out).into_owned()
+    // Any token in a header, and our clients' tokens anywhere.
+    let out = mask_behind(&out, "bearer ");
+    mask_behind(&out, "mcpb_").into_owned()
 }
 
 /// Whether the text before a colon ends in a quoted key that names a secret.
@@ -80,16 +82,16 @@ fn length_of(text: &str) -> usize {
     text.find([',', '}', ']', '\n']).unwrap_or(text.len())
 }
 
-fn mask_bearers(text: &str) -> Cow<'_, str> {
-    const SCHEME: &str = "bearer ";
+/// Masks the word behind each `marker`, which is in lower case.
+fn mask_behind<'t>(text: &'t str, marker: &str) -> Cow<'t, str> {
     let lower = text.to_ascii_lowercase();
-    if !lower.contains(SCHEME) {
+    if !lower.contains(marker) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
     let mut done = 0;
-    for (at, _) in lower.match_indices(SCHEME) {
-        let start = at + SCHEME.len();
+    for (at, _) in lower.match_indices(marker) {
+        let start = at + marker.len();
         if start < done {
             continue;
         }
@@ -137,6 +139,10 @@ mod tests {
             (
                 r#"{"h":"Authorization: Bearer s3cret"}"#,
                 r#"{"h":"Authorization: Bearer [redacted]"}"#,
+            ),
+            (
+                r#"{"text":"it is mcpb_s3cret, or not"}"#,
+                r#"{"text":"it is mcpb_[redacted], or not"}"#,
             ),
             (
                 r#"{"name":"hello","x":{"tokens":3}}"#,

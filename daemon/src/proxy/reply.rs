@@ -41,7 +41,9 @@ fn manner(error: &CallError) -> Manner {
             ErrorKind::TimedOut => Failed(StatusCode::GATEWAY_TIMEOUT, codes::UPSTREAM_FAULT),
             _ => Failed(StatusCode::BAD_GATEWAY, codes::UPSTREAM_FAULT),
         },
-        CallError::Refused { .. } | CallError::Forbidden(_) => Spoken(codes::DENIED),
+        CallError::Refused { .. } | CallError::Forbidden(_) | CallError::Client(_) => {
+            Spoken(codes::DENIED)
+        }
         CallError::Unauthorized(_)
         | CallError::WantsCredential(_)
         | CallError::InsufficientScope { .. } => Spoken(codes::LOGIN_NEEDED),

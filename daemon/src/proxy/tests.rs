@@ -1,5 +1,6 @@
 //! The proxy against a real upstream, over real sockets.
 
+mod clients;
 mod hostile;
 mod streams;
 
@@ -16,6 +17,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::clients::Clients;
 use crate::clock::SystemClock;
 use crate::config::{AuthMode, Config, ServerConfig};
 use crate::credentials::Credentials;
@@ -23,6 +25,7 @@ use crate::lifecycle::Lifecycle;
 use crate::paths::ConfigDir;
 use crate::pipeline::Pipeline;
 use crate::registry::Registry;
+use crate::store::Store;
 use crate::types::Effect;
 use crate::vault::{KeyOptions, KeySource, Vault};
 
@@ -30,6 +33,7 @@ use crate::vault::{KeyOptions, KeySource, Vault};
 struct Bridge {
     base: String,
     lifecycle: Lifecycle,
+    clients: Clients,
     client: Client<hyper_util::client::legacy::connect::HttpConnector, Full<Bytes>>,
     _dir: tempfile::TempDir,
 }
@@ -90,12 +94,23 @@ impl Bridge {
         let snapshot = registry.snapshot();
         let servers = snapshot.iter().map(|server| (&server.name, &server.config));
         credentials.sync(servers).await;
-        let pipeline = Pipeline::new(&config, registry, credentials, lifecycle.clone());
+        let required = config.require_client_token;
+        let (clock, store) = (Arc::new(SystemClock), Store::temporary());
+        let clients = Clients::open(store, clock, lifecycle.clone(), required);
+        let clients = clients.await.unwrap();
+        let pipeline = Pipeline::new(
+            &config,
+            registry,
+            credentials,
+            clients.clone(),
+            lifecycle.clone(),
+        );
         let base = serve(super::router(pipeline), &lifecycle).await;
         let client = Client::builder(TokioExecutor::new()).build_http();
         Self {
             base,
             lifecycle,
+            clients,
             client,
             _dir: temporary,
         }

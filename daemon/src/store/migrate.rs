@@ -11,6 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/001_audit.sql"),
     include_str!("migrations/002_approvals.sql"),
     include_str!("migrations/003_catalog.sql"),
+    include_str!("migrations/004_clients.sql"),
 ];
 
 /// Brings the database to the present format, each step in a transaction of its own.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use super::ClientName;
+use super::{Client, ClientName, ServerName};
 
 /// By which door a request came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,7 +35,7 @@ pub struct Process {
 #[derive(Clone)]
 pub struct Caller {
     connection: Arc<Connection>,
-    client: Option<ClientName>,
+    client: Option<Client>,
 }
 
 type Find = dyn Fn() -> Process + Send + Sync;
@@ -79,10 +79,10 @@ impl Caller {
 
     /// The same caller, for a request that carries the token of `client`.
     #[must_use]
-    pub fn with_client(&self, client: Option<ClientName>) -> Self {
+    pub fn with_client(&self, client: Client) -> Self {
         Self {
             connection: Arc::clone(&self.connection),
-            client,
+            client: Some(client),
         }
     }
 
@@ -94,9 +94,28 @@ impl Caller {
         self.connection.known.uid
     }
 
-    /// The name of the client token that the request carries.
+    /// The name of the client whose token the request carries.
     pub fn client(&self) -> Option<&ClientName> {
+        self.client.as_ref().map(Client::name)
+    }
+
+    /// The token's client, with what it may do.
+    pub fn authenticated(&self) -> Option<&Client> {
         self.client.as_ref()
+    }
+
+    /// Whether its token, if it has one, is made for anything of `server`.
+    pub fn may_use(&self, server: &ServerName) -> bool {
+        self.client
+            .as_ref()
+            .is_none_or(|client| client.may_use(server))
+    }
+
+    /// Whether its token, if it has one, is made for `tool` of `server`.
+    pub fn may(&self, server: &ServerName, tool: &str) -> bool {
+        self.client
+            .as_ref()
+            .is_none_or(|client| client.may(server, tool))
     }
 
     /// Finds the process without blocking, so that [`Caller::process`] and [`Caller::principal`] do not
@@ -122,7 +141,7 @@ impl Caller {
     /// if there is one, else user and program. Blocks as [`Caller::process`] does.
     pub fn principal(&self) -> String {
         if let Some(client) = &self.client {
-            return format!("client:{client}");
+            return format!("client:{}", client.name());
         }
         let uid = number(self.uid());
         match self.channel() {
@@ -164,7 +183,7 @@ impl fmt::Display for Caller {
             write!(f, ", pid {pid}")?;
         }
         if let Some(client) = &self.client {
-            write!(f, ", client {client}")?;
+            write!(f, ", client {}", client.name())?;
         }
         f.write_str(")")
     }
@@ -181,6 +200,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::types::Scope;
 
     fn node() -> Process {
         Process {
@@ -207,7 +227,8 @@ mod tests {
             node()
         });
         assert_eq!(caller.to_string(), "http(uid 1000)");
-        let other = caller.with_client(Some("ci".parse().unwrap()));
+        let ci = Client::new("ci".parse().unwrap(), Scope::default());
+        let other = caller.with_client(ci);
         assert_eq!(other.principal(), "client:ci");
         assert_eq!(looked.load(Ordering::Relaxed), 0);
         caller.resolve().await;

@@ -1,6 +1,7 @@
 //! Values that every layer shares, parsed once at the edge.
 
 mod caller;
+mod client;
 mod decider;
 mod decimal;
 mod digest;
@@ -15,6 +16,7 @@ mod shell;
 pub mod visible;
 
 pub use caller::{Caller, Channel, Process};
+pub use client::{Client, Scope};
 pub use decider::Decider;
 pub use decimal::{Decimal, InvalidDecimal};
 pub use digest::{Digest, InvalidDigest};
