@@ -203,7 +203,7 @@ impl Clients {
         }
         let secret = token::generate()?;
         let token = token::hash(secret.expose());
-        let client = Client::new(name, scope);
+        let client = Client::named(name, scope);
         let now = self.inner.now();
         let expires_at = lifetime.map(|lifetime| now.saturating_add(lifetime));
         let issued = Arc::new(Issued::new(client, now, expires_at, None));

@@ -23,7 +23,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(Digest, Issued)> {
         tools: list(row, 3)?,
     };
     let issued = Issued::new(
-        Client::new(name, scope),
+        Client::named(name, scope),
         row.get(4)?,
         row.get(5)?,
         row.get::<_, Option<i64>>(6)?,

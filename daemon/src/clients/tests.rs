@@ -179,7 +179,7 @@ async fn the_last_use_is_shown_at_once_and_stored_now_and_then() {
 
 #[test]
 fn a_token_is_refused_beyond_its_scope() {
-    let caller = at_port().with_client(Client::new(name("ci"), reading_gh()));
+    let caller = at_port().with_client(Client::named(name("ci"), reading_gh()));
     let (gh, other) = ("gh".parse().unwrap(), "other".parse().unwrap());
     cover(&caller, &gh, None).unwrap();
     cover(&caller, &gh, Some("list_repos")).unwrap();

@@ -227,7 +227,7 @@ mod tests {
             node()
         });
         assert_eq!(caller.to_string(), "http(uid 1000)");
-        let ci = Client::new("ci".parse().unwrap(), Scope::default());
+        let ci = Client::named("ci".parse().unwrap(), Scope::default());
         let other = caller.with_client(ci);
         assert_eq!(other.principal(), "client:ci");
         assert_eq!(looked.load(Ordering::Relaxed), 0);

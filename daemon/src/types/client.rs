@@ -21,7 +21,7 @@ pub struct Scope {
 }
 
 impl Client {
-    pub fn new(name: ClientName, scope: Scope) -> Self {
+    pub fn named(name: ClientName, scope: Scope) -> Self {
         Self {
             name,
             scope: Arc::new(scope),
@@ -61,7 +61,7 @@ mod tests {
                 .map(|glob| Pattern::parse(glob).unwrap())
                 .collect(),
         };
-        Client::new("ci".parse().unwrap(), scope)
+        Client::named("ci".parse().unwrap(), scope)
     }
 
     #[test]
