@@ -1,6 +1,6 @@
 //! Compiles the schema with protox, so that no `protoc` is needed.
 
-const SCHEMA: [&str; 7] = [
+const SCHEMA: [&str; 8] = [
     "mcpbridge/v1/clients.proto",
     "mcpbridge/v1/daemon.proto",
     "mcpbridge/v1/servers.proto",
@@ -8,6 +8,7 @@ const SCHEMA: [&str; 7] = [
     "mcpbridge/v1/tools.proto",
     "mcpbridge/v1/policy.proto",
     "mcpbridge/v1/ui.proto",
+    "mcpbridge/v1/audit.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    add, call, client, completions, init, login, logs, policy, remove, restart, start, ui,
+    add, audit, call, client, completions, init, login, logs, policy, remove, restart, start, ui,
 };
 
 /// Control mcp-oauth-bridge: sign in to MCP servers once, use them on localhost
@@ -85,6 +85,8 @@ pub enum Command {
         #[command(subcommand)]
         command: client::ClientCommand,
     },
+    /// Show what happened: calls, decisions, sign-ins, changes
+    Audit(audit::AuditArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -164,6 +166,8 @@ mod tests {
             "client add n --server s --tool t --expires 30d",
             "client list",
             "client revoke n",
+            "audit --server s --tool t --kind call --since 2h -n 5 -f",
+            "audit verify",
             "completions bash",
         ] {
             let line = format!("mcpbridgectl --config-dir d --socket s --json -v {command}");

@@ -1,6 +1,9 @@
 //! The shapes that `--json` prints. Scripts rely on them: keys are only ever added.
 
-use mcpbridge_proto::v1::{AuthMode, CredentialState, GetStatusResponse, PolicyRule, Server, Tool};
+use jiff::Timestamp;
+use mcpbridge_proto::v1::{
+    AuditRecord, AuthMode, CredentialState, GetStatusResponse, PolicyRule, Server, Tool,
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -50,6 +53,20 @@ pub struct ToolView<'a> {
     effect: &'a str,
     /// As the server sent it.
     definition: Option<&'a RawValue>,
+}
+
+#[derive(Serialize)]
+pub struct AuditView<'a> {
+    seq: u64,
+    at: Option<String>,
+    kind: &'a str,
+    server: Option<&'a str>,
+    tool: Option<&'a str>,
+    actor: Option<&'a str>,
+    approval: Option<&'a str>,
+    /// As it stands in the log.
+    detail: Option<&'a RawValue>,
+    hash: &'a str,
 }
 
 #[derive(Serialize)]
@@ -132,6 +149,24 @@ impl<'a> From<&'a Tool> for ToolView<'a> {
             description: some(&tool.description),
             effect: &tool.effect,
             definition: serde_json::from_str(&tool.definition_json).ok(),
+        }
+    }
+}
+
+impl<'a> From<&'a AuditRecord> for AuditView<'a> {
+    fn from(record: &'a AuditRecord) -> Self {
+        Self {
+            seq: record.seq,
+            at: Timestamp::from_microsecond(record.at)
+                .ok()
+                .map(|at| at.to_string()),
+            kind: &record.kind,
+            server: some(&record.server),
+            tool: some(&record.tool),
+            actor: some(&record.actor),
+            approval: some(&record.approval),
+            detail: serde_json::from_str(&record.detail_json).ok(),
+            hash: &record.hash,
         }
     }
 }

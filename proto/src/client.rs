@@ -10,6 +10,7 @@ use tonic::{Code, Status};
 
 use crate::endpoint::Endpoint;
 use crate::transport;
+use crate::v1::audit_client::AuditClient;
 use crate::v1::clients_client::ClientsClient;
 use crate::v1::credentials_client::CredentialsClient;
 use crate::v1::daemon_client::DaemonClient;
@@ -131,6 +132,10 @@ impl Client {
 
     pub fn policy(&self) -> PolicyClient<Channel> {
         PolicyClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    pub fn audit(&self) -> AuditClient<Channel> {
+        AuditClient::new(self.channel.clone())
     }
 
     pub fn ui(&self) -> UiClient<Channel> {

@@ -1,6 +1,7 @@
 //! One file per command; each faces the daemon's file of the same RPC group.
 
 pub mod add;
+pub mod audit;
 pub mod call;
 pub mod client;
 pub mod completions;
@@ -45,6 +46,7 @@ pub async fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Policy { command } => policy::run(context, command).await,
         Command::Ui(args) => ui::run(context, args).await,
         Command::Client { command } => client::run(context, command).await,
+        Command::Audit(args) => audit::run(context, args).await,
         Command::Completions(args) => completions::run(context, args),
     }?;
     Ok(Exit::Done)

@@ -20,7 +20,7 @@ pub fn for_people(seconds: i64) -> Option<String> {
     clippy::disallowed_methods,
     reason = "Clock belongs to the daemon; here the time is only shown"
 )]
-fn now() -> i64 {
+pub fn now() -> i64 {
     Timestamp::now().as_second()
 }
 

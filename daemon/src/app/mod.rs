@@ -157,6 +157,7 @@ impl App {
             credentials,
             catalog,
             clients,
+            audit: audit.clone(),
             pipeline,
             sessions,
             lifecycle: lifecycle.clone(),

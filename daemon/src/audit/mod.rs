@@ -134,6 +134,7 @@ impl Audit {
     }
 
     /// At most `limit` records that are older than the one with the number `before`, newest first.
+    /// Fewer when they are long; none only if there are none.
     ///
     /// # Errors
     /// The log cannot be read.

@@ -8,6 +8,8 @@ use crate::types::Digest;
 
 /// Most records that are read at once.
 const MAX_PAGE: usize = 1_000;
+/// No further record is read when the details of those so far are longer.
+const MAX_BYTES: usize = 1024 * 1024;
 
 /// Which records are wanted; None wants all.
 #[derive(Debug, Clone, Default)]
@@ -46,7 +48,7 @@ pub struct Added {
     pub seen: u64,
 }
 
-/// At most `limit` records older than `before`, newest first.
+/// At most `limit` records older than `before`, newest first; none only if there is none.
 pub(super) fn page(
     connection: &Connection,
     filter: &Filter,
@@ -54,7 +56,9 @@ pub(super) fn page(
     limit: usize,
 ) -> rusqlite::Result<Vec<Record>> {
     let until = before.map_or(i64::MAX, |seq| to_sql(seq).saturating_sub(1));
-    select(connection, filter, (0, until), Order::NewestFirst, limit)
+    let range = (0, until);
+    let (records, _) = select(connection, filter, range, Order::NewestFirst, limit)?;
+    Ok(records)
 }
 
 /// At most `limit` records newer than `after`, oldest first.
@@ -67,9 +71,9 @@ pub(super) fn added(
     // Asked first: what is added in between is found the next time.
     let newest = chain::head(connection)?.seq;
     let range = (to_sql(after), newest);
-    let records = select(connection, filter, range, Order::OldestFirst, limit)?;
+    let (records, all) = select(connection, filter, range, Order::OldestFirst, limit)?;
     let seen = match records.last() {
-        Some(last) if records.len() >= limit.min(MAX_PAGE) => last.seq,
+        Some(last) if !all => last.seq,
         _ => after.max(newest.unsigned_abs()),
     };
     Ok(Added { records, seen })
@@ -80,13 +84,15 @@ enum Order {
     NewestFirst,
 }
 
+/// The records, and whether they are all there are in the range.
 fn select(
     connection: &Connection,
     filter: &Filter,
     (after, until): (i64, i64),
     order: Order,
     limit: usize,
-) -> rusqlite::Result<Vec<Record>> {
+) -> rusqlite::Result<(Vec<Record>, bool)> {
+    let limit = limit.min(MAX_PAGE);
     let direction = match order {
         Order::OldestFirst => "ASC",
         Order::NewestFirst => "DESC",
@@ -114,9 +120,20 @@ fn select(
         ":actor": filter.actor,
         ":approval": filter.approval,
         ":since": filter.since.map(Timestamp::as_microsecond),
-        ":limit": to_sql(limit.min(MAX_PAGE) as u64),
+        ":limit": to_sql(limit as u64),
     };
-    select.query_map(values, record)?.collect()
+    let mut records = Vec::new();
+    let mut bytes = 0;
+    for read in select.query_map(values, record)? {
+        let record = read?;
+        bytes += record.detail.len();
+        records.push(record);
+        if bytes > MAX_BYTES {
+            return Ok((records, false));
+        }
+    }
+    let all = records.len() < limit;
+    Ok((records, all))
 }
 
 fn record(row: &Row<'_>) -> rusqlite::Result<Record> {

@@ -3,6 +3,7 @@
 //! Translates between messages and the services below; rules and storage live there. Nothing
 //! outside this module sees a message type.
 
+mod audit;
 mod clients;
 mod credentials;
 mod daemon;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use futures_util::Stream;
 use mcpbridge_proto::transport::Connection;
+use mcpbridge_proto::v1::audit_server::AuditServer;
 use mcpbridge_proto::v1::clients_server::ClientsServer;
 use mcpbridge_proto::v1::credentials_server::CredentialsServer;
 use mcpbridge_proto::v1::daemon_server::DaemonServer;
@@ -33,6 +35,7 @@ use tonic::{Request, Status};
 
 pub use daemon::Facts;
 
+use crate::audit::Audit;
 use crate::catalog::Catalog;
 use crate::clients::Clients;
 use crate::credentials::Credentials;
@@ -51,6 +54,7 @@ pub struct Control {
     pub credentials: Credentials,
     pub catalog: Catalog,
     pub clients: Clients,
+    pub audit: Audit,
     pub pipeline: Pipeline,
     pub sessions: Sessions,
     pub lifecycle: Lifecycle,
@@ -116,6 +120,7 @@ impl Control {
                     .max_decoding_message_size(MAX_MESSAGE_BYTES)
                     .max_encoding_message_size(MAX_MESSAGE_BYTES),
             )
+            .add_service(AuditServer::new(self.clone()))
             .add_service(UiServer::new(self.clone()))
             .add_service(PolicyServer::new(self))
             .serve_with_incoming_shutdown(incoming, ended.cancelled_owned())
