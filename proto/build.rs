@@ -1,6 +1,6 @@
 //! Compiles the schema with protox, so that no `protoc` is needed.
 
-const SCHEMA: [&str; 8] = [
+const SCHEMA: [&str; 9] = [
     "mcpbridge/v1/clients.proto",
     "mcpbridge/v1/daemon.proto",
     "mcpbridge/v1/servers.proto",
@@ -8,6 +8,7 @@ const SCHEMA: [&str; 8] = [
     "mcpbridge/v1/tools.proto",
     "mcpbridge/v1/policy.proto",
     "mcpbridge/v1/ui.proto",
+    "mcpbridge/v1/approvals.proto",
     "mcpbridge/v1/audit.proto",
 ];
 
@@ -23,6 +24,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "mcpbridge.v1.OAuthOptions",
             "mcpbridge.v1.Header",
             "mcpbridge.v1.CompleteLoginRequest",
+            "mcpbridge.v1.DecideRequest",
+            "mcpbridge.v1.SetPinRequest",
+            "mcpbridge.v1.ClearPinRequest",
             "mcpbridge.v1.CreateUiLinkResponse",
         ])
         .compile_fds(descriptors)?;

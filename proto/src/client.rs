@@ -10,6 +10,7 @@ use tonic::{Code, Status};
 
 use crate::endpoint::Endpoint;
 use crate::transport;
+use crate::v1::approvals_client::ApprovalsClient;
 use crate::v1::audit_client::AuditClient;
 use crate::v1::clients_client::ClientsClient;
 use crate::v1::credentials_client::CredentialsClient;
@@ -140,6 +141,12 @@ impl Client {
 
     pub fn ui(&self) -> UiClient<Channel> {
         UiClient::new(self.channel.clone())
+    }
+
+    pub fn approvals(&self) -> ApprovalsClient<Channel> {
+        ApprovalsClient::new(self.channel.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 }
 

@@ -1,8 +1,10 @@
-//! `Debug` for the messages that carry a secret from the person to the vault.
+//! `Debug` for the messages that carry a secret from the person to the daemon.
 
 use std::fmt;
 
-use crate::v1::{CompleteLoginRequest, Header, OAuthOptions};
+use crate::v1::{
+    ClearPinRequest, CompleteLoginRequest, DecideRequest, Header, OAuthOptions, SetPinRequest,
+};
 
 impl fmt::Debug for OAuthOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -27,5 +29,25 @@ impl fmt::Debug for CompleteLoginRequest {
         f.debug_struct("CompleteLoginRequest")
             .field("name", &self.name)
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for DecideRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DecideRequest")
+            .field("ids", &self.ids)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SetPinRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SetPinRequest").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ClearPinRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClearPinRequest").finish_non_exhaustive()
     }
 }

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::prepare::{AppError, config_dir, fail, key_options, prepare};
 pub use self::prepare::{StartError, init};
+use crate::approval::Approvals;
 use crate::audit::{Audit, Event, Kind};
 use crate::catalog::Catalog;
 use crate::cli::Cli;
@@ -110,6 +111,9 @@ impl App {
             .map_err(|error| fail(AppError::from(error)))?;
 
         let registry = Registry::new(dir.clone(), &config);
+        let approvals = Approvals::open(store.clone(), clock.clone(), lifecycle.clone())
+            .await
+            .map_err(fail)?;
         let catalog = Catalog::open(store.clone(), clock.clone(), lifecycle.clone())
             .await
             .map_err(fail)?;
@@ -155,6 +159,7 @@ impl App {
         let control = Control {
             registry,
             credentials,
+            approvals,
             catalog,
             clients,
             audit: audit.clone(),
@@ -193,6 +198,12 @@ impl App {
                 error = chain(&error),
                 "the audit log cannot be written: no tool will be called"
             ),
+        }
+        if let Err(error) = control.approvals.resume().await {
+            tracing::error!(
+                error = chain(&error),
+                "calls that ran when the last daemon ended are shown as running"
+            );
         }
         control.sync().await;
         if let Err(error) = control.credentials.sweep().await {

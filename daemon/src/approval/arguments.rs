@@ -4,8 +4,8 @@ use super::error::ApprovalError;
 use super::item::Edited;
 use crate::mcp::canonical;
 
-/// As much as a whole request may have by default.
-const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// More than anybody types.
+const MAX_BYTES: usize = 1024 * 1024;
 
 /// Takes `text` as the arguments to send.
 ///

@@ -14,6 +14,8 @@ pub struct Grant {
     /// The approval that gave it.
     pub id: ApprovalId,
     pub server: ServerName,
+    /// It ends when the name stands for another URL.
+    pub address: String,
     pub tool: String,
     /// It ends when the tool changes.
     pub tool_digest: Digest,
@@ -31,6 +33,7 @@ pub struct Grant {
 impl Grant {
     fn covers(&self, action: &Action, now: Timestamp) -> bool {
         self.server == action.server
+            && self.address == action.address
             && self.tool == action.tool
             && Some(self.tool_digest) == action.tool_digest
             && self
@@ -49,6 +52,7 @@ impl Grant {
 
     fn permits_the_same_as(&self, other: &Self) -> bool {
         self.server == other.server
+            && self.address == other.address
             && self.tool == other.tool
             && self.tool_digest == other.tool_digest
             && self.argument_digest == other.argument_digest

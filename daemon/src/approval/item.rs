@@ -14,6 +14,8 @@ use crate::types::{ApprovalId, Decider, Digest, ServerName};
 pub struct Action {
     pub caller: CallerView,
     pub server: ServerName,
+    /// The URL that the name stands for.
+    pub address: String,
     pub tool: String,
     /// None when the tool was never seen in a list of the server's tools: it can be approved once,
     /// and not for longer.
@@ -72,6 +74,7 @@ impl Action {
         Digest::of_parts([
             self.caller.principal.as_bytes(),
             self.server.as_str().as_bytes(),
+            self.address.as_bytes(),
             self.tool.as_bytes(),
             tool_digest.map_or(&[][..], |digest| digest.as_bytes()),
             self.argument_digest.as_bytes(),

@@ -18,6 +18,7 @@ mod records;
 mod ticket;
 mod turn;
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -68,10 +69,10 @@ struct Inner {
 }
 
 impl Approvals {
-    /// Takes up what the last run left: calls that were running then are of unknown outcome now.
+    /// Reads what the last run left; [`Self::resume`] takes it up.
     ///
     /// # Errors
-    /// The records cannot be read or written.
+    /// The records cannot be read.
     pub async fn open(
         store: Store,
         clock: SharedClock,
@@ -81,28 +82,34 @@ impl Approvals {
         let recorded = store
             .read(move |connection| records::read(connection, now))
             .await?;
-        let mut queue = Queue::new(recorded);
-        queue.recover(now);
-        queue.expire(now);
-        let this = Self {
+        let queue = Queue::new(recorded);
+        let board = Board::new();
+        board.publish(queue.live().cloned());
+        Ok(Self {
             inner: Arc::new(Inner {
                 pin: pin::Pin::open(store.clone(), clock.clone()).await?,
                 store,
                 clock,
                 lifecycle,
-                board: Board::new(),
+                board,
                 waiting: Mutex::default(),
-                turn: tokio::sync::Mutex::default(),
+                turn: tokio::sync::Mutex::new(Some(queue)),
             }),
-        };
-        this.commit(&mut queue, Durability::Power, now).await?;
-        this.inner.board.publish(queue.live().cloned());
-        *this.inner.turn.lock().await = Some(queue);
-        let deadlines = deadline::run(this.clone());
-        this.inner
+        })
+    }
+
+    /// Ends calls that were running when the last run ended, as of unknown outcome, and lets time
+    /// end what nobody decides from now on. To be called once, before any call is submitted.
+    ///
+    /// # Errors
+    /// It cannot be recorded.
+    pub async fn resume(&self) -> Result<(), ApprovalError> {
+        let deadlines = deadline::run(self.clone());
+        self.inner
             .lifecycle
             .spawn_no_panic("approval deadlines", deadlines);
-        Ok(this)
+        let recover = |queue: &mut Queue, now| queue.recover(now);
+        Ok(self.change(Durability::Power, recover, |_, ()| ()).await?)
     }
 
     /// The ticket of `action`: at the live item about the same call, at a denial of it a moment ago,
@@ -270,6 +277,23 @@ impl Approvals {
         Ok(grants)
     }
 
+    /// The grant whose id begins with `prefix`.
+    ///
+    /// # Errors
+    /// There is none, or more than one.
+    pub async fn resolve_grant(&self, prefix: &str) -> Result<ApprovalId, ApprovalError> {
+        let grants = self.grants().await?;
+        let mut found = grants
+            .iter()
+            .filter(|grant| prefix.len() >= MIN_PREFIX && grant.id.as_str().starts_with(prefix));
+        let shown = || prefix.chars().take(40).collect();
+        match (found.next(), found.next()) {
+            (Some(grant), None) => Ok(grant.id),
+            (None, _) => Err(ApprovalError::NoGrant(shown())),
+            _ => Err(ApprovalError::Ambiguous { prefix: shown() }),
+        }
+    }
+
     /// Takes a standing permission back. That only makes things stricter, so it needs no PIN.
     ///
     /// # Errors
@@ -282,21 +306,21 @@ impl Approvals {
         revoked.ok_or_else(|| ApprovalError::NoGrant(id.to_string()))
     }
 
-    /// Ends what waits for `server`, and the grants for its tools: it is removed, and the next server
-    /// of that name is another one.
+    /// Ends what waits for servers other than `configured`, and the grants for their tools: the next
+    /// server of such a name is another one.
     ///
     /// # Errors
     /// It could not be recorded.
-    pub async fn forget_server(
+    pub async fn sync(
         &self,
-        server: &ServerName,
-        by: Decider,
+        configured: impl IntoIterator<Item = &ServerName>,
     ) -> Result<(), ApprovalError> {
-        let server = server.clone();
+        let configured: HashSet<_> = configured.into_iter().cloned().collect();
         let forget = move |queue: &mut Queue, now| {
             let why = "the server was removed";
-            queue.withdraw(|item| item.action.server == server, why, now);
-            queue.revoke(|grant| grant.server == server, &by);
+            queue.withdraw(|item| !configured.contains(&item.action.server), why, now);
+            let gone = |grant: &Grant| !configured.contains(&grant.server);
+            queue.revoke(gone, &Decider::Daemon);
         };
         Ok(self.change(Durability::Power, forget, |_, ()| ()).await?)
     }

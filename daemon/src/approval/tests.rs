@@ -49,9 +49,10 @@ impl Bench {
 
 async fn open(store: &Store, clock: &Arc<ManualClock>) -> Approvals {
     let clock = Arc::clone(clock) as SharedClock;
-    Approvals::open(store.clone(), clock, Lifecycle::new())
-        .await
-        .unwrap()
+    let opened = Approvals::open(store.clone(), clock, Lifecycle::new()).await;
+    let approvals = opened.unwrap();
+    approvals.resume().await.unwrap();
+    approvals
 }
 
 fn person() -> Decider {
@@ -68,6 +69,7 @@ fn action(arguments: &str) -> Action {
             ..CallerView::default()
         },
         server: "stripe".parse().unwrap(),
+        address: "https://mcp.stripe.com".to_owned(),
         tool: "create_refund".to_owned(),
         tool_digest: Some(Digest::of(b"definition")),
         tool_definition: None,

@@ -127,7 +127,7 @@ impl Approvals {
     }
 
     /// Puts the journal on the disk, and then on the board.
-    pub(super) async fn commit(
+    async fn commit(
         &self,
         queue: &mut Queue,
         durability: Durability,

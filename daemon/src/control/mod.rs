@@ -3,6 +3,8 @@
 //! Translates between messages and the services below; rules and storage live there. Nothing
 //! outside this module sees a message type.
 
+mod approval_view;
+mod approvals;
 mod audit;
 mod clients;
 mod credentials;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 
 use futures_util::Stream;
 use mcpbridge_proto::transport::Connection;
+use mcpbridge_proto::v1::approvals_server::ApprovalsServer;
 use mcpbridge_proto::v1::audit_server::AuditServer;
 use mcpbridge_proto::v1::clients_server::ClientsServer;
 use mcpbridge_proto::v1::credentials_server::CredentialsServer;
@@ -35,6 +38,7 @@ use tonic::{Request, Status};
 
 pub use daemon::Facts;
 
+use crate::approval::Approvals;
 use crate::audit::Audit;
 use crate::catalog::Catalog;
 use crate::clients::Clients;
@@ -53,6 +57,7 @@ pub struct Control {
     pub registry: Registry,
     pub credentials: Credentials,
     pub catalog: Catalog,
+    pub approvals: Approvals,
     pub clients: Clients,
     pub audit: Audit,
     pub pipeline: Pipeline,
@@ -87,12 +92,19 @@ impl Control {
             .map_err(|_| Status::internal("the change was interrupted"))?
     }
 
-    /// Hands the configured servers to their credentials and pinned tools: at the start, and after every change. The
+    /// Hands the configured servers to their credentials, approvals and pinned tools: at the start, and after every change. The
     /// registry reads the whole file again then, so what a person wrote into it arrives as well.
     pub async fn sync(&self) {
         let snapshot = self.registry.snapshot();
         let servers = snapshot.iter().map(|server| (&server.name, &server.config));
         self.credentials.sync(servers).await;
+        let names = snapshot.iter().map(|server| &server.name);
+        if let Err(error) = self.approvals.sync(names).await {
+            tracing::warn!(
+                error = chain(&error),
+                "approvals and grants of servers that are gone stay in state.db"
+            );
+        }
         let servers = snapshot.iter();
         let addresses = servers.map(|server| (&server.name, server.config.url.as_str()));
         if let Err(error) = self.catalog.sync(addresses).await {
@@ -115,6 +127,11 @@ impl Control {
             .add_service(ServersServer::new(self.clone()))
             .add_service(CredentialsServer::new(self.clone()))
             .add_service(ClientsServer::new(self.clone()))
+            .add_service(
+                ApprovalsServer::new(self.clone())
+                    .max_decoding_message_size(MAX_MESSAGE_BYTES)
+                    .max_encoding_message_size(MAX_MESSAGE_BYTES),
+            )
             .add_service(
                 ToolsServer::new(self.clone())
                     .max_decoding_message_size(MAX_MESSAGE_BYTES)

@@ -22,7 +22,12 @@ pub(super) fn of<E: Classify + 'static>(error: E) -> Status {
 
 /// A field of the request that cannot be used.
 pub(super) fn invalid(field: &str, error: &dyn Error) -> Status {
-    let message = format!("{field}: {}", chain(error));
+    invalid_text(format!("{field}: {}", chain(error)))
+}
+
+/// A request that cannot be used, and why.
+pub(super) fn invalid_text(message: impl Into<String>) -> Status {
+    let message = message.into();
     Fault {
         reason: Reason::InvalidInput,
         message,

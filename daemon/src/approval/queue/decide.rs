@@ -124,6 +124,7 @@ impl Queue {
         Ok(Some(Grant {
             id: item.id,
             server: action.server.clone(),
+            address: action.address.clone(),
             tool: action.tool.clone(),
             tool_digest,
             argument_digest: these_arguments.then(|| item.argument_digest()),

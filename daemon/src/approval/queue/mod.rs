@@ -23,8 +23,8 @@ pub(super) use self::decide::{Ruling, Undecided};
 /// Items that wait, overall and of one caller. A person looks at a few; the rest is a runaway agent.
 const MAX_OPEN: usize = 1_000;
 const MAX_OPEN_PER_CALLER: usize = 100;
-/// Memory of all items that wait or run.
-const MAX_BYTES: usize = 128 * 1024 * 1024;
+/// Memory of all items that wait or run; they are shown together, in one message.
+const MAX_BYTES: usize = 40 * 1024 * 1024;
 const MAX_GRANTS: usize = 10_000;
 /// Calls whose outcome nobody knows; older ones are in the history only.
 const MAX_UNKNOWN: usize = 10_000;
