@@ -28,6 +28,9 @@ pub struct McpClient {
     /// Some in the `initialize` era.
     session: Option<String>,
     modern: bool,
+    /// Of its own, as `mcpbridgectl client add` prints it.
+    token: Option<String>,
+    capabilities: Value,
     next_id: AtomicU64,
 }
 
@@ -42,7 +45,7 @@ pub struct McpAnswer {
 }
 
 impl McpAnswer {
-    async fn read(response: reqwest::Response) -> Self {
+    pub async fn read(response: reqwest::Response) -> Self {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let raw = response.bytes().await.unwrap();
@@ -99,6 +102,41 @@ pub fn events(stream: &str) -> Vec<Value> {
         .collect()
 }
 
+/// The messages of an answer while it is still being sent.
+#[derive(Debug)]
+pub struct Messages {
+    response: reqwest::Response,
+    unread: Vec<u8>,
+}
+
+impl Messages {
+    pub fn of(response: reqwest::Response) -> Self {
+        Self {
+            response,
+            unread: Vec::new(),
+        }
+    }
+
+    /// The next message; None at the end, or when the connection broke. Cancel safe.
+    pub async fn next(&mut self) -> Option<Value> {
+        loop {
+            while let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.unread.drain(..=end).collect();
+                let data = line.strip_prefix(b"data:").unwrap_or(&line);
+                if let Ok(message) = serde_json::from_slice(data) {
+                    return Some(message);
+                }
+            }
+            match self.response.chunk().await {
+                Ok(Some(chunk)) => self.unread.extend_from_slice(&chunk),
+                Ok(None) | Err(_) => {
+                    return serde_json::from_slice(&std::mem::take(&mut self.unread)).ok();
+                }
+            }
+        }
+    }
+}
+
 impl McpClient {
     /// A stateless client of 2026-07-28.
     pub fn modern(url: &str) -> Self {
@@ -107,19 +145,41 @@ impl McpClient {
             url: url.to_owned(),
             session: None,
             modern: true,
+            token: None,
+            capabilities: json!({}),
             next_id: AtomicU64::new(1),
         }
     }
 
     /// A client of 2025-11-25, its session open.
     pub async fn legacy(url: &str) -> Self {
+        Self::modern(url).in_session().await
+    }
+
+    /// With a client token of its own.
+    #[must_use]
+    pub fn with_token(mut self, token: &str) -> Self {
+        self.token = Some(token.to_owned());
+        self
+    }
+
+    /// With what it says it can do, such as `{"elicitation": {"form": {}}}`.
+    #[must_use]
+    pub fn with_capabilities(mut self, capabilities: Value) -> Self {
+        self.capabilities = capabilities;
+        self
+    }
+
+    /// The same client in a session of 2025-11-25.
+    #[must_use]
+    pub async fn in_session(self) -> Self {
         let mut client = Self {
             modern: false,
-            ..Self::modern(url)
+            ..self
         };
         let params = json!({
             "protocolVersion": LEGACY,
-            "capabilities": {},
+            "capabilities": client.capabilities,
             "clientInfo": { "name": "harness", "version": "1.0" },
         });
         let hello = client.request("initialize", params).await;
@@ -165,7 +225,7 @@ impl McpClient {
         if self.modern {
             let meta = "io.modelcontextprotocol";
             params["_meta"][format!("{meta}/protocolVersion")] = json!(MODERN);
-            params["_meta"][format!("{meta}/clientCapabilities")] = json!({});
+            params["_meta"][format!("{meta}/clientCapabilities")] = self.capabilities.clone();
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
@@ -179,6 +239,9 @@ impl McpClient {
             .header("accept", "application/json, text/event-stream")
             .header("content-type", "application/json")
             .body(message.to_string());
+        if let Some(token) = &self.token {
+            post = post.bearer_auth(token);
+        }
         if let Some(session) = &self.session {
             post = post
                 .header("mcp-session-id", session)

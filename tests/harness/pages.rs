@@ -69,14 +69,16 @@ impl WebSession {
 
     /// Sends a form of a page, its token included.
     pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Response {
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.append_pair("csrf", &self.csrf).extend_pairs(fields);
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("csrf", &self.csrf)
+            .extend_pairs(fields)
+            .finish();
         let post = self.request(Method::POST, path);
         let post = post.header("content-type", "application/x-www-form-urlencoded");
         // As browsers do, which the product may insist on.
         let post = post.header("origin", &self.base_url);
         let post = post.header("sec-fetch-site", "same-origin");
-        post.body(form.finish()).send().await.unwrap()
+        post.body(body).send().await.unwrap()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Fakes, daemon and commands wired together: what a test starts with.
 
+use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -145,6 +146,15 @@ impl Scenario {
         let mut arguments = vec!["add", name, &url, "--policy", "allow"];
         arguments.extend_from_slice(options);
         self.ctl.run_with_input(&arguments, input).await.success()
+    }
+
+    /// Edits `config.json` by hand, as a person does, and starts the daemon anew.
+    pub async fn configure(&mut self, change: impl FnOnce(&mut Value)) {
+        let path = self.home.config_file();
+        let mut config = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        change(&mut config);
+        fs::write(&path, config.to_string()).unwrap();
+        self.daemon.restart().await;
     }
 
     /// Calls a tool through the proxy as a 2026-07-28 client.
