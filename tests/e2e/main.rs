@@ -9,6 +9,7 @@
 
 mod add;
 mod cli;
+mod clients;
 mod hostile;
 mod kill;
 mod lifecycle;

@@ -14,8 +14,8 @@ async fn added() -> Scenario {
     scenario
 }
 
-/// Runs `program` as the user nobody, who exists everywhere and owns nothing.
-async fn as_nobody(program: &str, arguments: &[&str]) -> std::process::Output {
+/// `program` run as the user nobody, who exists everywhere and owns nothing.
+pub(crate) fn nobodys(program: &str) -> Command {
     let root = rustix::process::geteuid().is_root();
     let mut command = Command::new(if root { "runuser" } else { "sudo" });
     command.args(if root {
@@ -23,12 +23,13 @@ async fn as_nobody(program: &str, arguments: &[&str]) -> std::process::Output {
     } else {
         &["-n", "-u", "nobody", "--"]
     });
+    command.arg(program).current_dir("/").stdin(Stdio::null());
     command
-        .arg(program)
+}
+
+async fn as_nobody(program: &str, arguments: &[&str]) -> std::process::Output {
+    nobodys(program)
         .args(arguments)
-        .current_dir("/")
-        .stdin(Stdio::null());
-    command
         .output()
         .await
         .expect("runuser (as root) or sudo is there")

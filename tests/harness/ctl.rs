@@ -87,8 +87,8 @@ impl Ctl {
         running.wait().await
     }
 
-    /// Runs a command that may well fail, such as one that polls.
-    pub(crate) async fn run_quietly(&self, arguments: &[&str]) -> Output {
+    /// Runs a command whose output is not searched for secrets: it polls, or shows one on purpose.
+    pub async fn run_quietly(&self, arguments: &[&str]) -> Output {
         let output = self
             .command(arguments)
             .stdin(Stdio::null())
