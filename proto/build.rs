@@ -20,6 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         // These messages carry secrets; a stray `{:?}` must not print them.
         .skip_debug([
+            "mcpbridge.v1.AddClientRequest",
             "mcpbridge.v1.AddClientResponse",
             "mcpbridge.v1.OAuthOptions",
             "mcpbridge.v1.Header",

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use mcpbridge_tests::mcp::{Access, MODERN};
+use mcpbridge_tests::rpc::RpcSocket;
 use mcpbridge_tests::wait::{self, PATIENCE};
 use mcpbridge_tests::{McpClient, Scenario};
 use serde_json::{Value, json};
@@ -296,5 +297,27 @@ async fn mistakes_about_clients_are_named() {
         .remember("client token", added["token"].as_str().unwrap());
     assert_eq!(added["name"], "y");
     assert_eq!(added["expires_at"], Value::Null);
+    scenario.finish().await;
+}
+
+#[tokio::test]
+async fn where_a_pin_is_set_a_client_is_not_added_without_it() {
+    const PIN: &str = "correct horse";
+    let scenario = open().await;
+    // A message of one field, the first, which is the PIN.
+    let length = u8::try_from(PIN.len()).unwrap();
+    let message = [&[0x0a, length], PIN.as_bytes()].concat();
+    let socket = RpcSocket::connect(&scenario.home.socket()).await;
+    let set = socket.call("/mcpbridge.v1.Approvals/SetPin", message.into());
+    set.await.unwrap();
+    let add = ["client", "add", "ci"];
+    for (input, code) in [("", 2), ("wrong horse\n", 7)] {
+        let refused = scenario.ctl.run_with_input(&add, input).await;
+        assert!(refused.expect_code(code).stdout.is_empty());
+    }
+    let listed = scenario.ctl.run(&["client", "list", "--json"]).await;
+    assert_eq!(listed.success().json(), json!([]));
+    let added = scenario.ctl.run_with_input(&add, &format!("{PIN}\n")).await;
+    assert!(added.success().stdout.starts_with("mcpb_"));
     scenario.finish().await;
 }

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use mcpbridge_proto::v1::{AddClientRequest, ClientInfo, ListClientsRequest, RevokeClientRequest};
+use mcpbridge_proto::v1::{
+    AddClientRequest, ClientInfo, GetPinRequest, ListClientsRequest, RevokeClientRequest,
+};
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::duration;
 use crate::error::Failure;
+use crate::input;
 use crate::output::table::Table;
 use crate::output::time::{for_people, rfc3339};
 
@@ -17,7 +20,8 @@ pub enum ClientCommand {
     /// Make a token for a client and print it, this once
     #[command(after_help = "\
 The client sends it as `Authorization: Bearer TOKEN`. Policy decides about its calls as about all
-others, and can name it: callers [\"client:NAME\"].")]
+others, and can name it: callers [\"client:NAME\"]. Where an approval PIN is set it is asked for, or
+read from the first line of standard input.")]
     Add(AddArgs),
     /// List the clients and what their tokens are good for
     List,
@@ -85,13 +89,19 @@ pub async fn run(context: &Context, command: ClientCommand) -> Result<(), Failur
 }
 
 async fn add(context: &Context, args: AddArgs) -> Result<(), Failure> {
+    let client = context.connect().await?;
+    let pin = client.approvals().get_pin(GetPinRequest {}).await?;
+    let pin = match pin.into_inner().set_at {
+        0 => String::new(),
+        _ => input::secret("approval PIN")?,
+    };
     let request = AddClientRequest {
         name: args.name,
         servers: args.servers,
         tools: args.tools,
         lifetime_seconds: args.expires.map_or(0, |lifetime| lifetime.as_secs()),
+        pin,
     };
-    let client = context.connect().await?;
     let reply = client.clients().add_client(request).await?.into_inner();
     let client = reply.client.unwrap_or_default();
     if context.printer.is_json() {

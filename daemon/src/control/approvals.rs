@@ -21,9 +21,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::approval_view::{approval, grant, remember, seconds};
-use super::{Control, caller, server_name, status};
+use super::{Control, decider, pin, server_name, status};
 use crate::approval::{ApprovalError, Filter, Item, State, Verdict};
-use crate::types::{ApprovalId, Decider, Secret, ServerName};
+use crate::types::{ApprovalId, Secret, ServerName};
 
 /// Approvals decided by one request; more are a mistake.
 const MAX_BATCH: usize = 1_000;
@@ -119,7 +119,7 @@ impl Approvals for Control {
             .filter_map(|id| id.as_ref().ok())
             .copied()
             .collect();
-        let pin = secret(request.pin);
+        let pin = pin(request.pin);
         let decided = self.approvals.decide(&ids, verdict, by, pin.as_ref()).await;
         let mut decided = decided.map_err(status::of)?.into_iter();
         let mut outcomes = Vec::with_capacity(found.len());
@@ -180,7 +180,7 @@ impl Approvals for Control {
     ) -> Result<Response<SetPinResponse>, Status> {
         let by = decider(&request).await;
         let SetPinRequest { pin, old_pin } = request.into_inner();
-        let (new, old) = (Secret::new(pin), secret(old_pin));
+        let (new, old) = (Secret::new(pin), super::pin(old_pin));
         let set = self.approvals.set_pin(&new, old.as_ref(), by).await;
         set.map_err(status::of)?;
         Ok(Response::new(SetPinResponse {}))
@@ -191,7 +191,7 @@ impl Approvals for Control {
         request: Request<ClearPinRequest>,
     ) -> Result<Response<ClearPinResponse>, Status> {
         let by = decider(&request).await;
-        let pin = secret(request.into_inner().pin);
+        let pin = pin(request.into_inner().pin);
         let cleared = self.approvals.clear_pin(pin.as_ref(), by).await;
         cleared.map_err(status::of)?;
         Ok(Response::new(ClearPinResponse {}))
@@ -271,17 +271,6 @@ impl Control {
     }
 }
 
-/// Who decides: the process at the other end of the control socket.
-async fn decider<T>(request: &Request<T>) -> Decider {
-    let caller = caller(request);
-    caller.resolve().await;
-    let process = caller.process();
-    Decider::Control {
-        pid: process.pid,
-        exe: process.exe.clone(),
-    }
-}
-
 /// What may be large of it.
 fn weight(approval: &Approval) -> usize {
     let diff = approval
@@ -294,10 +283,6 @@ fn weight(approval: &Approval) -> usize {
         + approval.outcome.len()
         + diff
         + 1_000
-}
-
-fn secret(text: String) -> Option<Secret> {
-    (!text.is_empty()).then(|| Secret::new(text))
 }
 
 fn server(name: &str) -> Result<Option<ServerName>, Status> {

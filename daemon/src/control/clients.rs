@@ -7,7 +7,7 @@ use mcpbridge_proto::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Control, decider, server_name, status};
+use super::{Control, decider, pin, server_name, status};
 use crate::clients::Issued;
 use crate::types::{ClientName, Pattern, Scope};
 
@@ -24,6 +24,9 @@ impl Clients for Control {
         let request = request.into_inner();
         let name = client_name(&request.name)?;
         let scope = self.scope(&request)?;
+        let pin = pin(request.pin);
+        let authorized = self.approvals.authorize(pin.as_ref(), &by).await;
+        authorized.map_err(status::of)?;
         let lifetime = request.lifetime_seconds.min(MAX_LIFETIME);
         let (token, issued) = self
             .finish(async move |this| {

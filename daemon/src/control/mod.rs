@@ -49,7 +49,7 @@ use crate::http::sessions::Sessions;
 use crate::lifecycle::Lifecycle;
 use crate::pipeline::Pipeline;
 use crate::registry::Registry;
-use crate::types::{Caller, Decider, ServerName};
+use crate::types::{Caller, Decider, Secret, ServerName};
 
 /// What the handlers work on.
 #[derive(Clone)]
@@ -159,6 +159,11 @@ async fn decider<T>(request: &Request<T>) -> Decider {
         pid: process.pid,
         exe: process.exe.clone(),
     }
+}
+
+/// The schema writes a PIN that was not given as an empty text.
+fn pin(text: String) -> Option<Secret> {
+    (!text.is_empty()).then(|| Secret::new(text))
 }
 
 fn server_name(text: &str) -> Result<ServerName, Status> {
