@@ -119,6 +119,7 @@ impl App {
             .map_err(fail)?;
         let credentials = Credentials::new(
             vault,
+            audit.clone(),
             net::Client::new(),
             clock.clone(),
             lifecycle.clone(),

@@ -60,6 +60,22 @@ impl Audit {
         }
     }
 
+    /// A log that is gone with its last handle, by a clock that stands still.
+    #[cfg(test)]
+    pub(crate) fn temporary() -> Self {
+        let clock = crate::clock::ManualClock::at(Timestamp::UNIX_EPOCH);
+        Self::new(Store::temporary(), clock, AuditConfig::default())
+    }
+
+    /// Makes every later record fail.
+    #[cfg(test)]
+    pub(crate) async fn spoil(&self) {
+        let drop = self.store.write(Durability::Process, |tx| {
+            tx.execute_batch("DROP TABLE audit_chain")
+        });
+        drop.await.unwrap_or_else(|error| unreachable!("{error}"));
+    }
+
     /// Takes over settings that changed.
     pub fn configure(&self, settings: &AuditConfig) {
         let mut present = self

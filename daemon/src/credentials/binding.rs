@@ -11,6 +11,7 @@ use http::{HeaderName, HeaderValue};
 use serde::de::DeserializeOwned;
 
 use super::error::CredentialError;
+use super::events;
 use super::grant::Reach;
 use super::handle::Handle;
 use super::record::{
@@ -19,6 +20,7 @@ use super::record::{
 };
 use super::state::Authorization;
 use super::{Credentials, OTHER_URL, Slot, Source, task};
+use crate::audit::{Audit, Kind};
 use crate::config::{AuthMode, ServerConfig};
 use crate::error::chain;
 use crate::net::{self, AddressPolicy};
@@ -44,6 +46,8 @@ impl ServerSecrets {
 #[must_use = "the authorization server does not know yet"]
 pub struct Farewell {
     net: net::Client,
+    audit: Audit,
+    server: ServerName,
     credential: Option<(AddressPolicy, Box<CredentialRecord>)>,
 }
 
@@ -57,7 +61,10 @@ impl Farewell {
             net: &self.net,
             policy,
         };
-        reach.revoke(&record).await.into_iter().collect()
+        let problem = reach.revoke(&record).await;
+        let event = events::revoked(&self.server, &record.issuer, problem.as_deref());
+        self.audit.record_afterwards(event).await;
+        problem.into_iter().collect()
     }
 }
 
@@ -134,7 +141,17 @@ impl Credentials {
             client_secret: secrets.client_secret,
             ..present
         };
-        self.put_server_record(server, &record).await
+        self.put_server_record(server, &record).await?;
+        let names: Vec<String> = record
+            .headers
+            .into_iter()
+            .map(|header| header.name)
+            .collect();
+        if !names.is_empty() {
+            let event = events::fixed_headers(server, &names);
+            self.inner.context.audit.record_afterwards(event).await;
+        }
+        Ok(())
     }
 
     /// Forgets the sign-in of `server`.
@@ -167,7 +184,7 @@ impl Credentials {
             _ => false,
         };
         let farewell = if shared {
-            self.nothing_to_revoke()
+            self.nothing_to_revoke(server)
         } else {
             self.sign_out(server, &mut tasks).await?
         };
@@ -191,7 +208,7 @@ impl Credentials {
         tasks: &mut Tasks,
     ) -> Result<Farewell, CredentialError> {
         let Ok(Source::OAuth(handle)) = self.slot(server).map(|slot| slot.source) else {
-            return Ok(self.nothing_to_revoke());
+            return Ok(self.nothing_to_revoke(server));
         };
         let credential = handle.forget(server).await?;
         tasks.remove(&credential.id);
@@ -209,13 +226,15 @@ impl Credentials {
         self.pulse();
         Ok(Farewell {
             credential: Some((handle.policy(), credential)),
-            ..self.nothing_to_revoke()
+            ..self.nothing_to_revoke(server)
         })
     }
 
-    fn nothing_to_revoke(&self) -> Farewell {
+    fn nothing_to_revoke(&self, server: &ServerName) -> Farewell {
         Farewell {
             net: self.inner.context.net.clone(),
+            audit: self.inner.context.audit.clone(),
+            server: server.clone(),
             credential: None,
         }
     }
@@ -246,6 +265,8 @@ impl Credentials {
                     let vault = &self.inner.context.vault;
                     let stored = vault.put(id.record_id(), &encode(&credential)).await;
                     stored.map_err(|source| vault_error(server, source))?;
+                    let event = events::new_tokens(Kind::TokenIssued, server, &credential);
+                    self.inner.context.audit.record_afterwards(event).await;
                 }
             }
             record.credential = Some(id);

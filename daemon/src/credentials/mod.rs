@@ -7,6 +7,7 @@
 mod binding;
 mod discover;
 mod error;
+mod events;
 mod grant;
 mod handle;
 mod login;
@@ -34,6 +35,7 @@ use self::handle::Handle;
 use self::logins::Logins;
 use self::record::CredentialId;
 use self::task::Context;
+use crate::audit::Audit;
 use crate::clock::SharedClock;
 use crate::config::ServerConfig;
 use crate::lifecycle::Lifecycle;
@@ -81,6 +83,7 @@ enum Source {
 impl Credentials {
     pub fn new(
         vault: Vault,
+        audit: Audit,
         net: net::Client,
         clock: SharedClock,
         lifecycle: Lifecycle,
@@ -89,6 +92,7 @@ impl Credentials {
         let pulse = Arc::new(watch::Sender::new(0));
         let context = Context {
             vault,
+            audit,
             net,
             clock,
             lifecycle,

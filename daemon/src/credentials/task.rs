@@ -14,11 +14,13 @@ use http::{HeaderValue, header};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, watch};
 
+use super::events;
 use super::grant::{Reach, client_is_unknown, grant_is_dead};
 use super::handle::{Command, Handle, LiveToken, Refusal, View};
 use super::record::{CredentialRecord, Tokens, encode};
 use super::schedule::{self, BACKOFF_CAP, backoff, is_due, last_use, refresh_at};
 use super::state::{Authorization, State, Status, TokenId};
+use crate::audit::{Audit, Kind};
 use crate::clock::SharedClock;
 use crate::error::chain;
 use crate::lifecycle::Lifecycle;
@@ -35,6 +37,7 @@ const REFUSAL_WINDOW: SignedDuration = SignedDuration::from_secs(30);
 #[derive(Clone)]
 pub(super) struct Context {
     pub(super) vault: Vault,
+    pub(super) audit: Audit,
     pub(super) net: net::Client,
     pub(super) clock: SharedClock,
     pub(super) lifecycle: Lifecycle,
@@ -63,13 +66,13 @@ pub(super) fn spawn(
 
 struct Task {
     context: Context,
-    /// For the log only: the server the sign-in was made for.
+    /// For the logs only: the server the sign-in was made for.
     server: ServerName,
     policy: net::AddressPolicy,
     record: CredentialRecord,
-    /// `record` holds a rotated refresh token that is not on disk yet. Nothing new is published
-    /// and nothing is refreshed until it is.
-    unsaved: bool,
+    /// `record` holds tokens that are not on disk yet, and how they came. Nothing new is published
+    /// and nothing is refreshed until they are.
+    unsaved: Option<Kind>,
     live: Option<LiveToken>,
     last_id: u64,
     next_refresh: Option<Timestamp>,
@@ -84,6 +87,8 @@ struct Task {
     /// Failed refreshes in a row, and what the last one said.
     failures: u32,
     problem: Option<String>,
+    /// The audit log says that a person has to sign in.
+    login_needed: bool,
     view: watch::Sender<View>,
 }
 
@@ -100,7 +105,7 @@ impl Task {
             server,
             policy,
             record,
-            unsaved: false,
+            unsaved: None,
             live: None,
             last_id: 0,
             next_refresh: None,
@@ -110,12 +115,14 @@ impl Task {
             registered_anew: false,
             failures: 0,
             problem: None,
+            login_needed: false,
             view: watch::Sender::new(View {
                 status,
                 token: None,
             }),
         };
         task.activate();
+        task.login_needed = task.state().0 == State::NeedsLogin;
         task
     }
 
@@ -137,12 +144,13 @@ impl Task {
                 },
                 () = tokio::time::sleep(nap) => self.on_time().await,
             }
+            self.announce().await;
         }
     }
 
     /// The last chance for a token that could not be stored so far.
     async fn leave(self) {
-        if self.unsaved
+        if self.unsaved.is_some()
             && let Err(error) = self.save().await
         {
             tracing::error!(server = %self.server, error = chain(&error), "a new token is lost: it cannot be stored");
@@ -168,7 +176,7 @@ impl Task {
             Command::Install { record, reply } => {
                 // Also for a caller that has gone: a person consented to this.
                 self.record = *record;
-                self.unsaved = true;
+                self.unsaved = Some(Kind::TokenIssued);
                 self.registered_anew = false;
                 let _ = reply.send(self.settle().await);
             }
@@ -256,7 +264,7 @@ impl Task {
     }
 
     async fn refresh(&mut self) -> Result<(), Refusal> {
-        if self.unsaved {
+        if self.unsaved.is_some() {
             return self.settle().await;
         }
         if self.record.ended.is_some() {
@@ -274,7 +282,7 @@ impl Task {
         match self.request_tokens(&refresh_token).await {
             Ok(tokens) => {
                 self.record.tokens = tokens;
-                self.unsaved = true;
+                self.unsaved = Some(Kind::TokenRefreshed);
                 self.registered_anew = false;
                 self.last_refreshed = Some(self.context.clock.now());
                 tracing::info!(server = %self.server, "token refreshed");
@@ -287,7 +295,7 @@ impl Task {
                 .await
             }
             Err(error) => {
-                self.back_off(chain(&error));
+                self.back_off(chain(&error)).await;
                 Err(self.unavailable())
             }
         }
@@ -353,15 +361,20 @@ impl Task {
     async fn settle(&mut self) -> Result<(), Refusal> {
         match self.save().await {
             Ok(()) => {
-                self.unsaved = false;
+                let came = self.unsaved.take();
                 self.activate();
+                if let Some(kind) = came {
+                    let event = events::new_tokens(kind, &self.server, &self.record);
+                    self.context.audit.record_afterwards(event).await;
+                }
                 Ok(())
             }
             Err(source) => {
                 self.back_off(format!(
                     "the new token cannot be stored: {}",
                     chain(&source)
-                ));
+                ))
+                .await;
                 Err(Refusal::Vault(source))
             }
         }
@@ -397,14 +410,27 @@ impl Task {
         self.publish();
     }
 
-    fn back_off(&mut self, problem: String) {
+    async fn back_off(&mut self, problem: String) {
         self.failures = self.failures.saturating_add(1);
         tracing::warn!(server = %self.server, problem, failures = self.failures, "refresh failed");
+        let event = events::refresh_failed(&self.server, &problem);
         self.problem = Some(problem);
         let wait = backoff(self.failures, jitter());
         let now = self.context.clock.now();
         self.next_refresh = now.checked_add(wait).ok();
         self.publish();
+        self.context.audit.record_afterwards(event).await;
+    }
+
+    /// Records, once, that a person has to sign in.
+    async fn announce(&mut self) {
+        let (state, reason) = self.state();
+        let needed = state == State::NeedsLogin;
+        if needed && !self.login_needed {
+            let event = events::login_needed(&self.server, reason.as_deref());
+            self.context.audit.record_afterwards(event).await;
+        }
+        self.login_needed = needed;
     }
 }
 

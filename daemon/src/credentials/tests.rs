@@ -1,5 +1,6 @@
 //! The credentials as a whole: real vault, real HTTP, a clock that moves by hand.
 
+mod audit;
 mod changes;
 mod fake;
 mod refresh;
@@ -25,6 +26,7 @@ struct World {
     fake: Fake,
     clock: Arc<ManualClock>,
     lifecycle: Lifecycle,
+    audit: Audit,
     credentials: Credentials,
     config: ServerConfig,
 }
@@ -35,13 +37,15 @@ impl World {
         let fake = Fake::start().await;
         let clock = ManualClock::at(Timestamp::from_second(1_800_000_000).unwrap());
         let lifecycle = Lifecycle::new();
-        let credentials = open(&home, clock.clone(), &lifecycle);
+        let audit = Audit::temporary();
+        let credentials = open(&home, &audit, clock.clone(), &lifecycle);
         let config = ServerConfig::new(fake.server_url());
         let world = Self {
             home,
             fake,
             clock,
             lifecycle,
+            audit,
             credentials,
             config,
         };
@@ -117,7 +121,8 @@ impl World {
         self.lifecycle.begin_shutdown("test");
         self.lifecycle.drain(Duration::from_secs(10)).await;
         self.lifecycle = Lifecycle::new();
-        self.credentials = open(&self.home, self.clock.clone(), &self.lifecycle);
+        let clock = self.clock.clone();
+        self.credentials = open(&self.home, &self.audit, clock, &self.lifecycle);
         self.sync(&self.config).await;
     }
 
@@ -145,10 +150,16 @@ fn vault(home: &tempfile::TempDir) -> Vault {
     Vault::open(&ConfigDir::new(home.path()), &options).unwrap()
 }
 
-fn open(home: &tempfile::TempDir, clock: SharedClock, lifecycle: &Lifecycle) -> Credentials {
+fn open(
+    home: &tempfile::TempDir,
+    audit: &Audit,
+    clock: SharedClock,
+    lifecycle: &Lifecycle,
+) -> Credentials {
     let callback = "http://localhost:3000/callback".to_owned();
     let net = net::Client::new();
-    Credentials::new(vault(home), net, clock, lifecycle.clone(), callback)
+    let (vault, audit) = (vault(home), audit.clone());
+    Credentials::new(vault, audit, net, clock, lifecycle.clone(), callback)
 }
 
 fn bearer(authorization: &Authorization) -> String {

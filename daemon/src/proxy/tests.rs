@@ -17,6 +17,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::audit::Audit;
 use crate::clients::Clients;
 use crate::clock::SystemClock;
 use crate::config::{AuthMode, Config, ServerConfig};
@@ -90,7 +91,14 @@ impl Bridge {
         let net = crate::net::Client::new();
         let clock = Arc::new(SystemClock);
         let redirect_uri = "http://localhost/callback".to_owned();
-        let credentials = Credentials::new(vault, net, clock, lifecycle.clone(), redirect_uri);
+        let credentials = Credentials::new(
+            vault,
+            Audit::temporary(),
+            net,
+            clock,
+            lifecycle.clone(),
+            redirect_uri,
+        );
         let snapshot = registry.snapshot();
         let servers = snapshot.iter().map(|server| (&server.name, &server.config));
         credentials.sync(servers).await;

@@ -40,6 +40,7 @@ impl Site {
         let sessions = Sessions::new(clock.clone(), 3000);
         let credentials = Credentials::new(
             Vault::open(&config_dir, &options).unwrap(),
+            crate::audit::Audit::temporary(),
             crate::net::Client::new(),
             clock,
             lifecycle.clone(),

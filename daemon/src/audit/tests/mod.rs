@@ -7,14 +7,9 @@ use serde_json::json;
 use super::*;
 use crate::clock::ManualClock;
 
-fn temporary() -> Audit {
-    let clock = ManualClock::at(jiff::Timestamp::UNIX_EPOCH);
-    Audit::new(Store::temporary(), clock, AuditConfig::default())
-}
-
 #[tokio::test]
 async fn records_are_numbered_without_gaps() {
-    let audit = temporary();
+    let audit = Audit::temporary();
     for seq in 1..=3 {
         let event = Event::new(Kind::CallStarted).detail(json!({ "n": seq }));
         assert_eq!(audit.record(event).await.unwrap(), seq);
@@ -23,7 +18,7 @@ async fn records_are_numbered_without_gaps() {
 
 #[tokio::test]
 async fn a_record_goes_with_the_change_it_tells_of() {
-    let audit = temporary();
+    let audit = Audit::temporary();
     let failed = audit.store.write(Durability::Process, |tx| {
         append(tx, jiff::Timestamp::UNIX_EPOCH, &Event::new(Kind::PinSet))?;
         tx.execute("INSERT INTO nowhere VALUES (1)", [])
@@ -34,7 +29,7 @@ async fn a_record_goes_with_the_change_it_tells_of() {
 
 #[tokio::test]
 async fn a_start_tells_whether_the_end_before_was_clean() {
-    let audit = temporary();
+    let audit = Audit::temporary();
     assert!(audit.started().await.unwrap(), "the first start");
     let stopped = Event::new(Kind::DaemonStopped);
     audit.record_durable(stopped).await.unwrap();
@@ -44,7 +39,7 @@ async fn a_start_tells_whether_the_end_before_was_clean() {
 
 #[tokio::test]
 async fn pages_go_back_in_time_and_hold_what_was_asked_for() {
-    let audit = temporary();
+    let audit = Audit::temporary();
     for (kind, server) in [
         (Kind::CallStarted, "a"),
         (Kind::CallFinished, "a"),
@@ -85,7 +80,7 @@ async fn pages_go_back_in_time_and_hold_what_was_asked_for() {
 
 #[tokio::test]
 async fn whoever_follows_sees_each_record_once() {
-    let audit = temporary();
+    let audit = Audit::temporary();
     let mut moved = audit.subscribe();
     for kind in [Kind::PinSet, Kind::PinWrong, Kind::PinSet] {
         audit.record(Event::new(kind)).await.unwrap();
@@ -107,7 +102,7 @@ async fn whoever_follows_sees_each_record_once() {
 
 #[tokio::test]
 async fn arguments_are_kept_or_redacted_as_the_settings_say() {
-    let audit = temporary();
+    let audit = Audit::temporary();
     let text = r#"{"n":1.0}"#;
     let digest = Digest::of(text.as_bytes());
     assert_eq!(audit.arguments(text, &digest)["text"], text);
@@ -123,7 +118,7 @@ async fn arguments_are_kept_or_redacted_as_the_settings_say() {
 
 #[tokio::test]
 async fn what_a_caller_sends_does_not_fill_the_disk() {
-    let audit = temporary();
+    let audit = Audit::temporary();
     let event = Event::new(Kind::CallRefused)
         .tool("é".repeat(100_000))
         .detail(json!({ "filler": "x".repeat(1_000_000) }));

@@ -4,7 +4,6 @@ use proptest::prelude::*;
 use rusqlite::Transaction;
 use serde_json::json;
 
-use super::temporary;
 use crate::audit::{Audit, Break, Event, Fault, Kind, Verdict, append, prune, verify};
 use crate::store::Durability;
 
@@ -145,7 +144,7 @@ async fn verdict_after(
 #[test]
 fn any_tampering_is_found_at_its_place() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let audit = runtime.block_on(async { temporary() });
+    let audit = runtime.block_on(async { Audit::temporary() });
     proptest!(|(tampering in Tampering::any())| {
         let expected = tampering.found();
         let verdict = runtime.block_on(verdict_after(&audit, move |tx| tampering.apply(tx)));
@@ -160,7 +159,7 @@ fn any_tampering_is_found_at_its_place() {
 
 #[tokio::test]
 async fn an_untouched_log_is_intact() {
-    let verdict = verdict_after(&temporary(), |_| Ok(())).await;
+    let verdict = verdict_after(&Audit::temporary(), |_| Ok(())).await;
     let Verdict::Intact {
         records, newest, ..
     } = verdict
@@ -172,7 +171,7 @@ async fn an_untouched_log_is_intact() {
 
 #[tokio::test]
 async fn a_beginning_that_no_pruning_declares_is_found() {
-    let audit = temporary();
+    let audit = Audit::temporary();
     let verdict = verdict_after(&audit, |tx| {
         tx.execute_batch(
             "UPDATE audit_chain SET anchor_seq = 2, \
@@ -189,7 +188,7 @@ async fn a_beginning_that_no_pruning_declares_is_found() {
 
 #[tokio::test]
 async fn a_pruned_log_is_intact_and_more_missing_than_was_pruned_is_found() {
-    let audit = temporary();
+    let audit = Audit::temporary();
     let prune_to = |second: i64| {
         move |tx: &Transaction<'_>| {
             let until = jiff::Timestamp::from_second(second).unwrap();
