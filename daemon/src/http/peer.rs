@@ -20,6 +20,10 @@ use crate::types::{Caller, Channel, Process};
 /// Which users may connect.
 #[derive(Debug, Clone)]
 pub struct PeerCheck {
+    #[cfg_attr(
+        not(target_os = "linux"),
+        allow(dead_code, reason = "only Linux tells the owner")
+    )]
     allowed_uids: Vec<u32>,
 }
 
