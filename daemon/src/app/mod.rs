@@ -143,6 +143,7 @@ impl App {
         let web = web::Web {
             registry: registry.clone(),
             credentials: credentials.clone(),
+            approvals: approvals.clone(),
             sessions: sessions.clone(),
             lifecycle: lifecycle.clone(),
             base_url: base_url.clone(),

@@ -26,6 +26,11 @@ pub struct Filter {
     /// Empty for all.
     pub states: Vec<State>,
     pub server: Option<ServerName>,
+    /// Part of the tool's name.
+    pub tool: Option<String>,
+    /// When it was asked: from `since` on, before `until`.
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
     /// Only those asked before this one.
     pub before: Option<ApprovalId>,
     pub limit: u32,
@@ -134,19 +139,25 @@ pub(super) fn page(connection: &Connection, filter: &Filter) -> rusqlite::Result
         .iter()
         .map(|state| format!("'{state}'"))
         .collect();
-    let mut sql = "SELECT item FROM approvals WHERE (?1 IS NULL OR server = ?1)".to_owned();
+    let mut sql = "SELECT item FROM approvals WHERE (:server IS NULL OR server = :server)
+         AND (:tool IS NULL OR instr(item ->> '$.action.tool', :tool) > 0)
+         AND (:since IS NULL OR asked_at >= :since) AND (:until IS NULL OR asked_at < :until)
+         AND (:before IS NULL OR (asked_at, id) <
+             (SELECT asked_at, id FROM approvals WHERE id = :before))"
+        .to_owned();
     if !states.is_empty() {
         sql.push_str(&format!(" AND state IN ({})", states.join(", ")));
     }
-    if filter.before.is_some() {
-        sql.push_str(" AND (asked_at, id) < (SELECT asked_at, id FROM approvals WHERE id = ?2)");
-    } else {
-        sql.push_str(" AND ?2 IS NULL");
-    }
-    sql.push_str(" ORDER BY asked_at DESC, id DESC LIMIT ?3");
-    let server = filter.server.as_ref().map(ServerName::as_str);
-    let before = filter.before.as_ref().map(ApprovalId::as_str);
-    items(connection, &sql, (server, before, filter.limit))
+    sql.push_str(" ORDER BY asked_at DESC, id DESC LIMIT :limit");
+    let wanted = named_params! {
+        ":server": filter.server.as_ref().map(ServerName::as_str),
+        ":tool": filter.tool,
+        ":since": filter.since.map(Timestamp::as_millisecond),
+        ":until": filter.until.map(Timestamp::as_millisecond),
+        ":before": filter.before.as_ref().map(ApprovalId::as_str),
+        ":limit": filter.limit,
+    };
+    items(connection, &sql, wanted)
 }
 
 /// Forgets what is over and old.

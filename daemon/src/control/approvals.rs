@@ -53,6 +53,7 @@ impl Approvals for Control {
                 0 => PAGE,
                 limit => limit,
             },
+            ..Filter::default()
         };
         let items = self.approvals.history(filter).await.map_err(status::of)?;
         let mut bytes = 0;

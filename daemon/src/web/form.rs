@@ -10,11 +10,12 @@ use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
 use super::Web;
-use super::page::refusal;
+use super::page::{refusal, wants_page};
 use super::visit::no_session;
 use crate::http::Problem;
 use crate::http::limits::{BodyError, BodyLimits};
 use crate::http::sessions::Session;
+use crate::types::Secret;
 
 /// Edited arguments are the largest thing sent here.
 const MAX_BODY: u64 = 4 * 1024 * 1024;
@@ -33,6 +34,23 @@ impl Posted {
         let fields = self.fields.iter();
         let mut values = fields.filter(|(field, value)| field == name && !value.is_empty());
         values.next().map(|(_, value)| value.as_str())
+    }
+
+    /// Every value of `name` that is not empty.
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let fields = self.fields.iter();
+        fields
+            .filter(move |(field, value)| field == name && !value.is_empty())
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// What was typed as the approval PIN.
+    pub(super) fn pin(&self) -> Option<Secret> {
+        self.field("pin").map(Secret::new)
+    }
+
+    pub(super) fn wants_page(&self) -> bool {
+        wants_page(&self.headers)
     }
 }
 

@@ -4,6 +4,7 @@
 //! health, assets and the redirect needs a session (`http::sessions`), and every change a token of that
 //! session besides (`form`).
 
+mod approvals;
 mod assets;
 mod callback;
 mod form;
@@ -21,6 +22,7 @@ use axum::http::StatusCode;
 use axum::middleware::map_response;
 use axum::routing::{get, post};
 
+use crate::approval::Approvals;
 use crate::credentials::Credentials;
 use crate::http::Problem;
 use crate::http::sessions::Sessions;
@@ -31,6 +33,7 @@ use crate::registry::Registry;
 pub struct Web {
     pub registry: Registry,
     pub credentials: Credentials,
+    pub approvals: Approvals,
     pub sessions: Sessions,
     pub lifecycle: Lifecycle,
     /// What clients use, such as `http://localhost:3000`.
@@ -49,6 +52,7 @@ pub fn router(web: Web) -> Router {
         .route("/ui/assets/{file}", get(assets::asset))
         .route("/ui/servers", get(servers::servers))
         .route("/ui/servers/{server}/login", post(servers::login))
+        .merge(approvals::routes())
         .fallback(no_such_page)
         .method_not_allowed_fallback(wrong_method)
         .layer(map_response(page::harden))

@@ -15,7 +15,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
     connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// Where a session begins.
-pub(super) const HOME: &str = "/ui/servers";
+pub(super) const HOME: &str = "/approvals";
 
 const HEADERS: [(HeaderName, &str); 8] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
@@ -50,20 +50,23 @@ pub(super) async fn harden(mut response: Response) -> Response {
 /// The parts of the site, in the order of the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Section {
+    Approvals,
     Servers,
 }
 
 impl Section {
-    const ALL: [Self; 1] = [Self::Servers];
+    const ALL: [Self; 2] = [Self::Approvals, Self::Servers];
 
     fn name(self) -> &'static str {
         match self {
+            Self::Approvals => "Approvals",
             Self::Servers => "Servers",
         }
     }
 
     fn path(self) -> &'static str {
         match self {
+            Self::Approvals => "/approvals",
             Self::Servers => "/ui/servers",
         }
     }

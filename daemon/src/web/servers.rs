@@ -32,7 +32,7 @@ pub(super) async fn servers(State(web): State<Web>, visit: Visit) -> Response {
                 pre { code { "mcpbridgectl add stripe https://mcp.stripe.com" } }
             }
         }
-        div #servers data-live {
+        div #servers data-refresh {
             @for server in snapshot.iter() {
                 (card(&web, &visit.session, server))
             }

@@ -30,6 +30,22 @@ pub(super) fn moment(at: Timestamp) -> Markup {
     html! { time datetime=(seconds) { (text) } }
 }
 
+/// A difference as text: `-` begins a line that is gone, `+` one that is new.
+pub(super) fn diff(text: &str) -> Markup {
+    html! {
+        pre.diff tabindex="0" aria-label="Difference" {
+            @for line in text.lines() {
+                @match line.as_bytes().first() {
+                    Some(b'+') => ins { (Shown(line)) },
+                    Some(b'-') => del { (Shown(line)) },
+                    _ => span { (Shown(line)) },
+                }
+                "\n"
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,7 @@
 //! The pages as a browser and as an attacker asks for them, without sockets between.
 
+mod approvals;
+
 use axum::body::Body;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
@@ -9,10 +11,12 @@ use super::*;
 use crate::clock::SystemClock;
 use crate::config::{Config, ServerConfig};
 use crate::paths::ConfigDir;
+use crate::store::Store;
 use crate::vault::{KeyOptions, KeySource, Vault};
 
 struct Site {
     router: Router,
+    approvals: Approvals,
     sessions: Sessions,
     _dir: tempfile::TempDir,
 }
@@ -25,7 +29,7 @@ struct Signed<'a> {
 }
 
 impl Site {
-    fn new() -> Self {
+    async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config_dir = ConfigDir::new(dir.path());
         let mut config = Config::default();
@@ -42,11 +46,14 @@ impl Site {
             Vault::open(&config_dir, &options).unwrap(),
             crate::audit::Audit::temporary(),
             crate::net::Client::new(),
-            clock,
+            clock.clone(),
             lifecycle.clone(),
             "http://localhost:3000/callback".to_owned(),
         );
+        let approvals = Approvals::open(Store::temporary(), clock.clone(), lifecycle.clone());
+        let approvals = approvals.await.unwrap();
         let web = Web {
+            approvals: approvals.clone(),
             registry: Registry::new(config_dir, &config),
             credentials,
             sessions: sessions.clone(),
@@ -55,6 +62,7 @@ impl Site {
         };
         Self {
             router: router(web),
+            approvals,
             sessions,
             _dir: dir,
         }
@@ -123,7 +131,7 @@ async fn text(response: Response<Body>) -> String {
 
 #[tokio::test]
 async fn a_page_without_a_session_says_how_to_get_one() {
-    let site = Site::new();
+    let site = Site::new().await;
     let page = site.get("/ui/servers", &[("accept", "text/html")]).await;
     assert_eq!(page.status(), StatusCode::FORBIDDEN);
     assert!(text(page).await.contains("<code>mcpbridgectl ui</code>"));
@@ -135,7 +143,7 @@ async fn a_page_without_a_session_says_how_to_get_one() {
 
 #[tokio::test]
 async fn a_link_opens_the_pages_once() {
-    let site = Site::new();
+    let site = Site::new().await;
     let link = site.sessions.new_link().unwrap();
     let path = format!("/ui/open?code={}", link.code.expose());
     let html = [("accept", "text/html")];
@@ -155,7 +163,7 @@ async fn a_link_opens_the_pages_once() {
 
 #[tokio::test]
 async fn a_new_session_ends_the_one_this_browser_had() {
-    let site = Site::new();
+    let site = Site::new().await;
     let first = site.sign_in().await;
     let link = site.sessions.new_link().unwrap();
     let path = format!("/ui/open?code={}", link.code.expose());
@@ -168,7 +176,7 @@ async fn a_new_session_ends_the_one_this_browser_had() {
 
 #[tokio::test]
 async fn every_answer_carries_the_headers_that_keep_others_out() {
-    let site = Site::new();
+    let site = Site::new().await;
     let signed = site.sign_in().await;
     let html = [("accept", "text/html")];
     for response in [
@@ -193,7 +201,7 @@ async fn every_answer_carries_the_headers_that_keep_others_out() {
 
 #[tokio::test]
 async fn assets_are_kept_for_good_and_change_their_name_instead() {
-    let site = Site::new();
+    let site = Site::new().await;
     let page = text(site.sign_in().await.get("/ui/servers").await).await;
     for kind in [".css", ".js", ".svg"] {
         let end = page.find(&format!("{kind}\"")).unwrap() + kind.len();
@@ -209,7 +217,7 @@ async fn assets_are_kept_for_good_and_change_their_name_instead() {
 
 #[tokio::test]
 async fn pages_hold_nothing_that_their_policy_would_stop() {
-    let site = Site::new();
+    let site = Site::new().await;
     let page = text(site.sign_in().await.get("/ui/servers").await).await;
     assert!(page.contains("shop") && !page.contains("<style") && !page.contains(" style="));
     assert_eq!(page.matches("<script").count(), 1);
@@ -218,7 +226,7 @@ async fn pages_hold_nothing_that_their_policy_would_stop() {
 
 #[tokio::test]
 async fn a_change_needs_the_session_its_token_and_a_browser_that_says_from_here() {
-    let site = Site::new();
+    let site = Site::new().await;
     let signed = site.sign_in().await;
     let token = format!("csrf={}", signed.csrf);
     let path = "/ui/sign-out";
@@ -266,7 +274,7 @@ async fn a_change_needs_the_session_its_token_and_a_browser_that_says_from_here(
 
 #[tokio::test]
 async fn a_link_on_another_site_leads_to_the_page_by_one_of_ours() {
-    let site = Site::new();
+    let site = Site::new().await;
     let followed = [
         ("accept", "text/html"),
         ("sec-fetch-site", "cross-site"),
@@ -290,7 +298,7 @@ async fn a_link_on_another_site_leads_to_the_page_by_one_of_ours() {
 
 #[tokio::test]
 async fn the_root_is_health_for_programs_and_the_pages_for_browsers() {
-    let site = Site::new();
+    let site = Site::new().await;
     let health = site.get("/", &[("accept", "*/*")]).await;
     assert!(text(health).await.contains("mcp-oauth-bridge"));
     let browser = site.get("/", &[("accept", "text/html,*/*;q=0.8")]).await;
