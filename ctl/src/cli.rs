@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    add, audit, call, client, completions, init, login, logs, policy, remove, restart, start, ui,
+    add, audit, call, client, completions, init, login, logs, policy, remove, restart, start,
+    tools, ui,
 };
 
 /// Control mcp-oauth-bridge: sign in to MCP servers once, use them on localhost
@@ -69,8 +70,8 @@ pub enum Command {
     Logout(ServerName),
     /// Refresh a server's access token now
     Refresh(ServerName),
-    /// List a server's tools and what policy says about each
-    Tools(ServerName),
+    /// List a server's tools, and approve what changed about them
+    Tools(tools::ToolsArgs),
     /// Call a tool, under the same policy as any client
     Call(call::CallArgs),
     /// Decide which tool calls run

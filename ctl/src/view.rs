@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use mcpbridge_proto::v1::{
-    AuditRecord, AuthMode, CredentialState, GetStatusResponse, PolicyRule, Server, Tool,
+    AuditRecord, AuthMode, CredentialState, DefinitionChange, GetStatusResponse, PolicyRule,
+    Server, Tool,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -29,6 +30,8 @@ pub struct ServerView<'a> {
     last_refreshed_at: Option<String>,
     headers: &'a [String],
     allow_private_network: bool,
+    /// Tools, and instructions, that are not what a person approved.
+    changes: u32,
 }
 
 #[derive(Serialize)]
@@ -51,6 +54,8 @@ pub struct ToolView<'a> {
     title: Option<&'a str>,
     description: Option<&'a str>,
     effect: &'a str,
+    /// pinned, new, changed or unpinnable.
+    standing: &'a str,
     /// As the server sent it.
     definition: Option<&'a RawValue>,
 }
@@ -67,6 +72,20 @@ pub struct AuditView<'a> {
     /// As it stands in the log.
     detail: Option<&'a RawValue>,
     hash: &'a str,
+}
+
+#[derive(Serialize)]
+pub struct ChangeView<'a> {
+    /// None for the server's instructions.
+    tool: Option<&'a str>,
+    /// new, changed or unpinnable.
+    standing: &'a str,
+    severity: Option<&'a str>,
+    problem: Option<&'a str>,
+    digest: &'a str,
+    approved_digest: Option<&'a str>,
+    since: Option<String>,
+    diff: &'a str,
 }
 
 #[derive(Serialize)]
@@ -120,6 +139,7 @@ impl<'a> From<&'a Server> for ServerView<'a> {
             last_refreshed_at: rfc3339(server.last_refreshed_at),
             headers: &server.header_names,
             allow_private_network: server.allow_private_network,
+            changes: server.changes,
         }
     }
 }
@@ -148,6 +168,7 @@ impl<'a> From<&'a Tool> for ToolView<'a> {
             title: some(&tool.title),
             description: some(&tool.description),
             effect: &tool.effect,
+            standing: &tool.standing,
             definition: serde_json::from_str(&tool.definition_json).ok(),
         }
     }
@@ -171,6 +192,22 @@ impl<'a> From<&'a AuditRecord> for AuditView<'a> {
     }
 }
 
+impl<'a> From<&'a DefinitionChange> for ChangeView<'a> {
+    fn from(change: &'a DefinitionChange) -> Self {
+        let definition = change.definition.as_ref();
+        Self {
+            tool: definition.and_then(|definition| some(&definition.tool)),
+            standing: &change.standing,
+            severity: some(&change.severity),
+            problem: some(&change.problem),
+            digest: definition.map_or("", |definition| &definition.digest),
+            approved_digest: some(&change.approved_digest),
+            since: rfc3339(change.since),
+            diff: &change.diff,
+        }
+    }
+}
+
 impl<'a> From<&'a PolicyRule> for PolicyView<'a> {
     fn from(rule: &'a PolicyRule) -> Self {
         Self {
@@ -178,6 +215,16 @@ impl<'a> From<&'a PolicyRule> for PolicyView<'a> {
             tool: some(&rule.tool),
             effect: &rule.effect,
         }
+    }
+}
+
+/// What policy says about a call, in words.
+pub fn effect_in_words(effect: &str) -> &str {
+    match effect {
+        "allow" => "always allow",
+        "ask" => "always ask",
+        "deny" => "never allow",
+        other => other,
     }
 }
 
@@ -239,7 +286,8 @@ mod tests {
                 + r#""remedy":"mcpbridgectl login stripe","policy":"ask","issuer":null,"#
                 + r#""resource":null,"client_id":null,"scopes":["read"],"refreshable":false,"#
                 + r#""expires_at":"2023-11-14T22:13:20Z","next_refresh_at":null,"#
-                + r#""last_refreshed_at":null,"headers":[],"allow_private_network":false}"#
+                + r#""last_refreshed_at":null,"headers":[],"allow_private_network":false,"#
+                + r#""changes":0}"#
         );
     }
 
@@ -292,12 +340,14 @@ mod tests {
         let tool = Tool {
             name: "t".to_owned(),
             effect: "ask".to_owned(),
+            standing: "new".to_owned(),
             definition_json: r#"{"name":"t","x":1.0}"#.to_owned(),
             ..Tool::default()
         };
         assert_eq!(
             serde_json::to_string(&ToolView::from(&tool)).unwrap(),
-            r#"{"name":"t","title":null,"description":null,"effect":"ask","#.to_owned()
+            r#"{"name":"t","title":null,"description":null,"effect":"ask","standing":"new","#
+                .to_owned()
                 + r#""definition":{"name":"t","x":1.0}}"#
         );
     }

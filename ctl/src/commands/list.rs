@@ -24,10 +24,8 @@ pub async fn run(context: &Context) -> Result<(), Failure> {
         return Ok(());
     }
     context.printer.table(&table(&servers))?;
-    for server in servers.iter().filter(|server| !server.remedy.is_empty()) {
-        context.printer.data(&status::attention(server))?;
-    }
-    Ok(())
+    let attention: String = servers.iter().map(status::attention).collect();
+    context.printer.data(&attention)
 }
 
 fn table(servers: &[Server]) -> Table<4> {

@@ -18,7 +18,7 @@ mod show;
 pub mod start;
 mod status;
 mod stop;
-mod tools;
+pub mod tools;
 pub mod ui;
 
 use crate::cli::Command;
@@ -41,7 +41,7 @@ pub async fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Login(args) => login::run(context, args).await,
         Command::Logout(server) => logout::run(context, server.name).await,
         Command::Refresh(server) => refresh::run(context, server.name).await,
-        Command::Tools(server) => tools::run(context, server.name).await,
+        Command::Tools(args) => tools::run(context, args).await,
         Command::Call(args) => return call::run(context, args).await,
         Command::Policy { command } => policy::run(context, command).await,
         Command::Ui(args) => ui::run(context, args).await,

@@ -68,14 +68,35 @@ fn describe(status: &GetStatusResponse, servers: &[Server]) -> String {
         status.log_destination,
         servers.len(),
     );
-    for server in servers.iter().filter(|server| !server.remedy.is_empty()) {
-        text.push_str(&attention(server));
+    text.extend(servers.iter().map(attention));
+    text
+}
+
+/// What a person should see to at one server, and how. Empty if nothing.
+pub fn attention(server: &Server) -> String {
+    let mut text = String::new();
+    if !server.remedy.is_empty() {
+        text.push_str(&trouble(server));
+    }
+    if server.changes > 0 {
+        text.push_str(&format!(
+            "\n{0}: {1}, so its calls ask\n  run: mcpbridgectl tools {0} --changes\n",
+            server.name,
+            waiting(server.changes as usize),
+        ));
     }
     text
 }
 
-/// One server's trouble and the way out.
-pub fn attention(server: &Server) -> String {
+/// How many changes of tools a person has not approved.
+pub fn waiting(changes: usize) -> String {
+    match changes {
+        1 => "1 change of its tools waits for approval".to_owned(),
+        count => format!("{count} changes of its tools wait for approval"),
+    }
+}
+
+fn trouble(server: &Server) -> String {
     let mut told = format!("\n{}: {}", server.name, view::state(server));
     if !server.reason.is_empty() {
         told.push_str(&format!(", {}", text::line(&server.reason)));
@@ -102,11 +123,19 @@ mod tests {
             remedy: "mcpbridgectl login stripe".to_owned(),
             ..Server::default()
         };
-        let text = describe(&GetStatusResponse::default(), &[server, Server::default()]);
-        assert!(text.contains("2 configured, 1 usable"), "{text}");
+        let changed = Server {
+            name: "gh".to_owned(),
+            changes: 2,
+            ..Server::default()
+        };
+        let servers = [changed, server, Server::default()];
+        let text = describe(&GetStatusResponse::default(), &servers);
+        assert!(text.contains("3 configured, 2 usable"), "{text}");
         assert!(
             text.ends_with(
-                "\nstripe: needs_login, the grant was revoked\n  run: mcpbridgectl login stripe\n"
+                "\ngh: 2 changes of its tools wait for approval, so its calls ask\n  \
+                 run: mcpbridgectl tools gh --changes\n\
+                 \nstripe: needs_login, the grant was revoked\n  run: mcpbridgectl login stripe\n"
             ),
             "{text}"
         );

@@ -34,6 +34,31 @@ pub enum ChangeKind {
     Unpinnable(Arc<str>),
 }
 
+impl ChangeKind {
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Changed(_) => "changed",
+            Self::Unpinnable(_) => "unpinnable",
+        }
+    }
+
+    pub fn severity(&self) -> Option<Severity> {
+        match self {
+            Self::Changed(severity) => Some(*severity),
+            Self::New | Self::Unpinnable(_) => None,
+        }
+    }
+
+    /// Why nobody can rely on it.
+    pub fn problem(&self) -> Option<&str> {
+        match self {
+            Self::Unpinnable(why) => Some(why),
+            Self::New | Self::Changed(_) => None,
+        }
+    }
+}
+
 /// Something that waits for approval.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
@@ -47,6 +72,24 @@ pub struct Change {
     pub since: Option<Timestamp>,
     /// Texts of the server: to be made harmless wherever they are shown.
     pub diff: Vec<Line>,
+}
+
+impl Change {
+    /// The difference as a text: what is gone after `-`, what is new after `+`.
+    pub fn diff_text(&self) -> String {
+        let mut text = String::new();
+        for line in &self.diff {
+            match line {
+                Line::Kept(line) => text.extend(["  ", line]),
+                Line::Removed(line) => text.extend(["- ", line]),
+                Line::Added(line) => text.extend(["+ ", line]),
+                Line::Skipped(1) => text.push_str("… 1 line"),
+                Line::Skipped(count) => text.extend(["… ", &count.to_string(), " lines"]),
+            }
+            text.push('\n');
+        }
+        text
+    }
 }
 
 impl ToolEntry {

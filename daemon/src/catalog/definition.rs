@@ -7,6 +7,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::mcp::canonical::{CanonicalError, canonical};
+use crate::mcp::edit;
+use crate::policy::Annotations;
 use crate::types::Digest;
 
 /// Larger definitions are not pinned. The largest in use have some 50 KiB.
@@ -34,7 +36,17 @@ pub struct ListedTool {
 #[error("a tool in the list has no name, or more than one")]
 pub struct Nameless;
 
-/// In canonical order.
+/// The members that count, in canonical order.
+const PINNED: [&str; 6] = [
+    "annotations",
+    "description",
+    "inputSchema",
+    "name",
+    "outputSchema",
+    "title",
+];
+
+/// Their values.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Members<'a> {
@@ -57,15 +69,15 @@ impl<'a> Members<'a> {
         serde_json::from_str(json).ok()
     }
 
-    fn in_order(&self) -> [(&'static str, Option<&'a RawValue>); 6] {
-        [
-            ("annotations", self.annotations),
-            ("description", self.description),
-            ("inputSchema", self.input_schema),
-            ("name", Some(self.name)),
-            ("outputSchema", self.output_schema),
-            ("title", self.title),
-        ]
+    fn in_order(&self) -> impl Iterator<Item = (&'static str, Option<&'a RawValue>)> {
+        PINNED.into_iter().zip([
+            self.annotations,
+            self.description,
+            self.input_schema,
+            Some(self.name),
+            self.output_schema,
+            self.title,
+        ])
     }
 }
 
@@ -75,16 +87,20 @@ impl ListedTool {
     /// # Errors
     /// It cannot be told which tool this is.
     pub fn read(json: &str) -> Result<Self, Nameless> {
-        #[derive(Deserialize)]
-        struct Named {
-            name: String,
-        }
-        let Named { name } = serde_json::from_str(json).map_err(|_| Nameless)?;
-        let name = name.into();
+        let members = edit::Members::of(json).map_err(|_| Nameless)?;
+        let name = members.decisive("name").ok().flatten().ok_or(Nameless)?;
+        let name: Arc<str> = match serde_json::from_str::<String>(name.get()) {
+            Ok(name) if !name.is_empty() => name.into(),
+            _ => return Err(Nameless),
+        };
         let reduced = if json.len() > MAX_DEFINITION {
             Err(format!("it is larger than {} KiB", MAX_DEFINITION / 1024))
         } else {
-            reduce(json).map_err(|error| error.to_string())
+            let ambiguous = PINNED.map(|key| members.decisive(key).err());
+            match ambiguous.into_iter().flatten().next() {
+                Some(ambiguous) => Err(ambiguous.to_string()),
+                None => reduce(json).map_err(|error| error.to_string()),
+            }
         };
         Ok(match reduced {
             Ok(reduced) => Self {
@@ -106,6 +122,11 @@ impl ListedTool {
         self.definition.digest =
             Digest::of_parts(parts.map(|definition| definition.digest.as_bytes().as_slice()));
         self.flaw = Some("the list names it more than once, with different definitions".into());
+    }
+
+    /// What the server says about the tool's effects.
+    pub fn annotations(&self) -> Option<Annotations> {
+        self.definition.annotations()
     }
 
     /// There is no room for its text.
@@ -130,9 +151,9 @@ impl Definition {
         }
     }
 
-    /// What the server says about the tool's effects: a JSON value.
-    pub(super) fn annotations(&self) -> Option<&str> {
-        Some(Members::read(&self.json)?.annotations?.get())
+    /// What the server says about the tool's effects.
+    pub(super) fn annotations(&self) -> Option<Annotations> {
+        Annotations::parse(Members::read(&self.json)?.annotations?.get())
     }
 
     /// The members that `other` has otherwise.
@@ -140,7 +161,7 @@ impl Definition {
         let (Some(one), Some(two)) = (Members::read(&self.json), Members::read(&other.json)) else {
             return Vec::new();
         };
-        let pairs = one.in_order().into_iter().zip(two.in_order());
+        let pairs = one.in_order().zip(two.in_order());
         pairs
             .filter(|((_, a), (_, b))| a.map(RawValue::get) != b.map(RawValue::get))
             .map(|((name, _), _)| name)
@@ -278,7 +299,14 @@ mod tests {
         let twice = listed(r#"{"name":"t","description":"a","description":"b"}"#);
         assert_eq!(
             twice.flaw.as_deref(),
-            Some("the key \"description\" occurs twice in one object")
+            Some("the key \"description\" occurs twice, or in another spelling of case")
+        );
+        let twice = listed(r#"{"name":"t","Description":"b"}"#);
+        assert!(twice.flaw.is_some(), "some readers ignore case");
+        let deeper = listed(r#"{"name":"t","inputSchema":{"a":1,"a":2}}"#);
+        assert_eq!(
+            deeper.flaw.as_deref(),
+            Some("the key \"a\" occurs twice in one object")
         );
         let large = format!(
             r#"{{"name":"t","description":"{}"}}"#,
@@ -294,6 +322,7 @@ mod tests {
         for bad in [
             "{}",
             r#"{"name":1}"#,
+            r#"{"name":""}"#,
             r#"{"name":"a","name":"b"}"#,
             r#""a""#,
             "[]",

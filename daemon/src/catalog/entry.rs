@@ -7,14 +7,15 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::definition::{Definition, ListedTool};
+use crate::policy::Annotations;
 use crate::types::{Digest, ServerName};
 
 /// A tool as it was listed last, and how that compares with what a person relies on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolEntry {
     pub definition: Definition,
-    /// What the server says about the tool's effects: one JSON value.
-    pub annotations: Option<Arc<str>>,
+    /// What the server says about the tool's effects.
+    pub annotations: Option<Annotations>,
     pub standing: Standing,
     /// When this definition was first listed.
     pub seen_at: Timestamp,
@@ -34,6 +35,17 @@ pub enum Standing {
         why: Arc<str>,
         pinned: Option<Definition>,
     },
+}
+
+impl Standing {
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Pinned => "pinned",
+            Self::New => "new",
+            Self::Changed { .. } => "changed",
+            Self::Unpinnable { .. } => "unpinnable",
+        }
+    }
 }
 
 /// The worst part of a change. None of them is harmless: a model obeys descriptions.
@@ -91,7 +103,7 @@ impl ToolEntry {
             },
         };
         Self {
-            annotations: definition.annotations().map(Into::into),
+            annotations: definition.annotations(),
             definition,
             standing,
             seen_at,

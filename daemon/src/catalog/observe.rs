@@ -266,14 +266,12 @@ impl Update {
 }
 
 fn event(kind: Kind, server: &ServerName, tool: &str, entry: &ToolEntry) -> Event {
-    let (standing, severity) = match &entry.standing {
-        Standing::Pinned => ("pinned", None),
-        Standing::New => ("new", None),
-        Standing::Changed { severity, .. } => ("changed", Some(severity.as_str())),
-        Standing::Unpinnable { .. } => ("unpinnable", None),
+    let severity = match &entry.standing {
+        Standing::Changed { severity, .. } => Some(severity.as_str()),
+        _ => None,
     };
     Event::new(kind).server(server).tool(tool).detail(json!({
-        "standing": standing,
+        "standing": entry.standing.as_str(),
         "severity": severity,
         "digest": entry.definition.digest,
         "pinned": entry.pinned().map(|pinned| pinned.digest),

@@ -30,7 +30,16 @@ impl Control {
             policy_default: server.config.policy.default.to_string(),
             header_names: self.credentials.header_names(&server.name),
             allow_private_network: server.config.allow_private_network,
+            changes: self.held(server),
         }
+    }
+}
+
+impl Control {
+    /// How much of a server waits for approval.
+    fn held(&self, server: &Server) -> u32 {
+        let known = self.catalog.server(&server.name);
+        known.map_or(0, |known| u32::try_from(known.held()).unwrap_or(u32::MAX))
     }
 }
 

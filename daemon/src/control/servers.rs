@@ -156,11 +156,13 @@ impl Control {
     async fn feed_watcher(self, to: mpsc::Sender<Result<v1::WatchServersResponse, Status>>) {
         let mut registry = self.registry.subscribe();
         let mut credentials = self.credentials.changes();
+        let mut catalog = self.catalog.subscribe();
         let mut sent: Vec<v1::Server> = Vec::new();
         let mut synced = false;
         loop {
-            // Marks both as seen before reading, so that a change in between is not lost.
+            // Marks all as seen before reading, so that a change in between is not lost.
             credentials.borrow_and_update();
+            catalog.borrow_and_update();
             let snapshot = registry.borrow_and_update().clone();
             let now: Vec<v1::Server> = snapshot.iter().map(|server| self.view(server)).collect();
             let mut changes: Vec<Change> = Vec::new();
@@ -193,6 +195,7 @@ impl Control {
                 () = to.closed() => return,
                 changed = registry.changed() => if changed.is_err() { return },
                 changed = credentials.changed() => if changed.is_err() { return },
+                changed = catalog.changed() => if changed.is_err() { return },
             }
         }
     }

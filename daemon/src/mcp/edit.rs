@@ -7,6 +7,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::reader::folds_to;
+
 /// What becomes of one member of an object.
 #[derive(Debug, Clone)]
 pub enum Edit<'a> {
@@ -29,7 +31,24 @@ impl<'a> Members<'a> {
         let member = self.0.iter().find(|(name, _)| name == key);
         member.map(|(_, value)| *value)
     }
+
+    /// The member that every reader takes for `key`.
+    ///
+    /// # Errors
+    /// Readers may disagree: it occurs twice, or besides another that differs only by case.
+    pub fn decisive(&self, key: &'static str) -> Result<Option<&'a RawValue>, Ambiguous> {
+        let mut meant = self.0.iter().filter(|(name, _)| folds_to(name, key));
+        match (meant.next(), meant.next()) {
+            (None, _) => Ok(None),
+            (Some((name, value)), None) if name == key => Ok(Some(value)),
+            _ => Err(Ambiguous(key)),
+        }
+    }
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the key {0:?} occurs twice, or in another spelling of case")]
+pub struct Ambiguous(pub &'static str);
 
 /// The object `json` with `edits` applied.
 ///
@@ -134,6 +153,16 @@ mod tests {
             r#"{"a":1,"p":{"b":2}}"#
         );
         assert!(object("[]", &edits).is_err());
+    }
+
+    #[test]
+    fn a_key_that_readers_may_take_for_another_is_ambiguous() {
+        let members = Members::of(r#"{"a":1,"b":2,"B":3,"C":4,"d":5,"d":6}"#).unwrap();
+        assert_eq!(members.decisive("a").unwrap().unwrap().get(), "1");
+        assert!(members.decisive("e").unwrap().is_none());
+        for key in ["b", "c", "d"] {
+            assert_eq!(members.decisive(key).unwrap_err(), Ambiguous(key));
+        }
     }
 
     #[test]
