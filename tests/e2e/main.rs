@@ -8,6 +8,7 @@
 )]
 
 mod add;
+mod audit;
 mod cli;
 mod clients;
 mod hostile;

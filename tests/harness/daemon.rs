@@ -77,6 +77,10 @@ impl Home {
         self.config_dir().join("tokens.enc")
     }
 
+    pub fn state_file(&self) -> PathBuf {
+        self.config_dir().join("state.db")
+    }
+
     pub fn socket(&self) -> PathBuf {
         self.config_dir().join("control.sock")
     }
