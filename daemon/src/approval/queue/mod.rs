@@ -217,3 +217,6 @@ fn answers_repetitions(denied: &Item, now: Timestamp) -> bool {
     let decided = denied.decision.as_ref();
     decided.is_some_and(|decision| now.duration_since(decision.at) < REPEATED_DENIAL)
 }
+
+#[cfg(test)]
+mod tests;
