@@ -28,6 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "mcpbridge.v1.DecideRequest",
             "mcpbridge.v1.SetPinRequest",
             "mcpbridge.v1.ClearPinRequest",
+            "mcpbridge.v1.ApproveChangesRequest",
             "mcpbridge.v1.CreateUiLinkResponse",
         ])
         .compile_fds(descriptors)?;

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::v1::{
-    ClearPinRequest, CompleteLoginRequest, DecideRequest, Header, OAuthOptions, SetPinRequest,
+    ApproveChangesRequest, ClearPinRequest, CompleteLoginRequest, DecideRequest, Header,
+    OAuthOptions, SetPinRequest,
 };
 
 impl fmt::Debug for OAuthOptions {
@@ -49,5 +50,13 @@ impl fmt::Debug for SetPinRequest {
 impl fmt::Debug for ClearPinRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClearPinRequest").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ApproveChangesRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApproveChangesRequest")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
     }
 }

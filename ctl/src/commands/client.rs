@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use mcpbridge_proto::v1::{
-    AddClientRequest, ClientInfo, GetPinRequest, ListClientsRequest, RevokeClientRequest,
-};
+use mcpbridge_proto::v1::{AddClientRequest, ClientInfo, ListClientsRequest, RevokeClientRequest};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -90,17 +88,12 @@ pub async fn run(context: &Context, command: ClientCommand) -> Result<(), Failur
 
 async fn add(context: &Context, args: AddArgs) -> Result<(), Failure> {
     let client = context.connect().await?;
-    let pin = client.approvals().get_pin(GetPinRequest {}).await?;
-    let pin = match pin.into_inner().set_at {
-        0 => String::new(),
-        _ => input::secret("approval PIN")?,
-    };
     let request = AddClientRequest {
         name: args.name,
         servers: args.servers,
         tools: args.tools,
         lifetime_seconds: args.expires.map_or(0, |lifetime| lifetime.as_secs()),
-        pin,
+        pin: input::approval_pin(&client).await?,
     };
     let reply = client.clients().add_client(request).await?.into_inner();
     let client = reply.client.unwrap_or_default();

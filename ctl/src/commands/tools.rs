@@ -13,6 +13,7 @@ use crate::commands::status::waiting;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::input;
 use crate::output::style::Style;
 use crate::output::table::{Cell, Table};
 use crate::output::{text, time};
@@ -123,6 +124,7 @@ async fn approve(
         let request = ApproveChangesRequest {
             server: args.name.clone(),
             definitions: definitions.clone(),
+            pin: input::approval_pin(client).await?,
         };
         client.tools().approve_changes(request).await?;
     }

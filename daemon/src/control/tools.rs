@@ -9,7 +9,7 @@ use mcpbridge_proto::v1::{
 use serde_json::value::RawValue;
 use tonic::{Request, Response, Status};
 
-use super::{Control, caller, decider, status};
+use super::{Control, caller, decider, pin, status};
 use crate::catalog::{Change, Subject};
 use crate::pipeline::McpSession;
 use crate::policy::Call;
@@ -106,6 +106,9 @@ impl Tools for Control {
         let by = decider(&request).await;
         let request = request.into_inner();
         let server = self.registry.get(&request.server).map_err(status::of)?;
+        let pin = pin(request.pin);
+        let authorized = self.approvals.authorize(pin.as_ref(), &by).await;
+        authorized.map_err(status::of)?;
         let mut what = Vec::with_capacity(request.definitions.len());
         for DefinitionRef { tool, digest } in request.definitions {
             let subject = match tool.as_str() {
