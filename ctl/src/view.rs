@@ -45,6 +45,11 @@ pub struct StatusView<'a> {
     base_url: &'a str,
     key_store: &'a str,
     log_destination: &'a str,
+    /// Why config.json is not followed.
+    config_problem: Option<&'a str>,
+    config_remedy: Option<&'a str>,
+    /// Settings that count after a restart.
+    restart_settings: &'a [String],
     servers: Vec<ServerView<'a>>,
 }
 
@@ -94,6 +99,12 @@ pub struct PolicyView<'a> {
     /// None for the server's default.
     tool: Option<&'a str>,
     effect: &'a str,
+    /// As in `config.json`; None for a rule by name alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conditions: Option<&'a RawValue>,
+    /// By which explanations name the rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<u32>,
 }
 
 /// One line of the NDJSON of `add` and `login`.
@@ -156,6 +167,9 @@ impl<'a> StatusView<'a> {
             base_url: &status.base_url,
             key_store: &status.key_store,
             log_destination: &status.log_destination,
+            config_problem: some(&status.config_problem),
+            config_remedy: some(&status.config_remedy),
+            restart_settings: &status.restart_settings,
             servers: servers.iter().map(ServerView::from).collect(),
         }
     }
@@ -214,6 +228,8 @@ impl<'a> From<&'a PolicyRule> for PolicyView<'a> {
             server: &rule.server,
             tool: some(&rule.tool),
             effect: &rule.effect,
+            conditions: serde_json::from_str(&rule.conditions_json).ok(),
+            rule: (rule.number > 0).then_some(rule.number),
         }
     }
 }
@@ -304,7 +320,8 @@ mod tests {
             json,
             r#"{"version":"0.1.0","pid":7,"started_at":null,"config_dir":"","socket":"","#
                 .to_owned()
-                + r#""listen":[],"base_url":"","key_store":"keyring","log_destination":"","servers":[]}"#
+                + r#""listen":[],"base_url":"","key_store":"keyring","log_destination":"","#
+                + r#""config_problem":null,"config_remedy":null,"restart_settings":[],"servers":[]}"#
         );
     }
 
@@ -358,6 +375,7 @@ mod tests {
             server: "s".to_owned(),
             tool: String::new(),
             effect: "deny".to_owned(),
+            ..PolicyRule::default()
         };
         assert_eq!(
             serde_json::to_string(&PolicyView::from(&rule)).unwrap(),

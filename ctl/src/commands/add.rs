@@ -167,6 +167,7 @@ fn request(args: AddArgs) -> Result<AddServerRequest, Failure> {
         _ => None,
     };
     Ok(AddServerRequest {
+        pin: String::new(),
         name: args.name,
         url: args.url,
         auth: auth.into(),

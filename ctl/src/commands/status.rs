@@ -68,6 +68,20 @@ fn describe(status: &GetStatusResponse, servers: &[Server]) -> String {
         status.log_destination,
         servers.len(),
     );
+    if !status.config_problem.is_empty() {
+        let problem = text::line(&status.config_problem);
+        let remedy = text::line(&status.config_remedy);
+        text.push_str(&format!(
+            "\nconfig.json is not followed, what it said before counts: {problem}\n  {remedy}\n"
+        ));
+    }
+    if !status.restart_settings.is_empty() {
+        let settings = status.restart_settings.join(", ");
+        text.push_str(&format!(
+            "\nchanged in config.json, and counts after a restart: {settings}\n  \
+             run: mcpbridgectl restart\n"
+        ));
+    }
     text.extend(servers.iter().map(attention));
     text
 }

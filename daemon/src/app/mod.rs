@@ -90,6 +90,8 @@ impl App {
         store: Store,
         log_destination: String,
     ) -> Result<Self, StartError> {
+        // Compares the file with what it said, not with what the command line said instead.
+        let registry = Registry::new(dir.clone(), &config);
         if let Some(host) = &cli.host {
             config.proxy_host.clone_from(host);
         }
@@ -110,7 +112,6 @@ impl App {
             .await
             .map_err(|error| fail(AppError::from(error)))?;
 
-        let registry = Registry::new(dir.clone(), &config);
         let approvals = Approvals::open(store.clone(), clock.clone(), lifecycle.clone())
             .await
             .map_err(fail)?;
@@ -223,6 +224,7 @@ impl App {
         );
         http.spawn(&lifecycle, routes);
         audit.keep_pruned(&lifecycle);
+        control.follow_config_file();
 
         let farewell = CancellationToken::new();
         let incoming = socket.incoming(|peer| {

@@ -1,17 +1,19 @@
 //! Changes that commands make to `config.json`.
 //!
-//! The file is the person's. An edit reads it as plain JSON, changes one entry and writes it back
-//! with everything else as it was, order included. A file that is not valid is not edited.
+//! The file is the person's. An edit changes the text of one entry and leaves everything else as it was
+//! written. A file that is not valid is not edited.
 //! The caller makes sure that only one edit runs at a time.
 
 use std::fs;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
+use serde_json::value::to_raw_value;
 
-use super::ConfigError;
-use super::load::{decode, parse, read};
+use super::load::{parse, read};
 use super::rules::PolicyConfig;
 use super::schema::{Config, ServerConfig, VERSION};
+use super::{ConfigError, text};
 use crate::paths::{ConfigDir, write_atomic};
 use crate::types::ServerName;
 
@@ -24,7 +26,7 @@ pub fn write_default(dir: &ConfigDir) -> Result<bool, ConfigError> {
     if read(&dir.config_file())?.is_some() {
         return Ok(false);
     }
-    save(dir, &empty())?;
+    save(dir, Some(default_text()))?;
     Ok(true)
 }
 
@@ -38,9 +40,10 @@ pub fn upsert_server(
     server: &ServerConfig,
 ) -> Result<(), ConfigError> {
     server.validate().map_err(ConfigError::Refused)?;
-    let mut file = open(dir)?;
-    merge(&mut file["servers"][name.as_str()], json!(server));
-    save(dir, &file)
+    let file = open(dir)?;
+    let config = parse(&dir.config_file(), file.as_bytes())?;
+    let old = config.servers.get(name);
+    save(dir, set(&file, &["servers", name.as_str()], old, server))
 }
 
 /// Removes a server. False when there is none of this name.
@@ -48,19 +51,14 @@ pub fn upsert_server(
 /// # Errors
 /// The file is not valid or cannot be written; it is then unchanged.
 pub fn remove_server(dir: &ConfigDir, name: &ServerName) -> Result<bool, ConfigError> {
-    let mut file = open(dir)?;
-    let Some(servers) = file["servers"].as_object_mut() else {
-        return Ok(false);
-    };
-    // Not `remove`: it would move the last entry to the place of the removed one.
-    if servers.shift_remove(name.as_str()).is_none() {
-        return Ok(false);
+    let file = open(dir)?;
+    match text::remove(&file, &["servers", name.as_str()]) {
+        Some(edited) => save(dir, Some(edited)).map(|()| true),
+        None => Ok(false),
     }
-    save(dir, &file)?;
-    Ok(true)
 }
 
-/// Replaces the policy of a server.
+/// Replaces the policy of a server, and whether it is trusted.
 ///
 /// # Errors
 /// There is no such server, the policy breaks a rule, or the file is not valid or cannot be
@@ -69,58 +67,69 @@ pub fn set_policy(
     dir: &ConfigDir,
     name: &ServerName,
     policy: &PolicyConfig,
+    trusted: bool,
 ) -> Result<(), ConfigError> {
-    let mut file = open(dir)?;
-    if file["servers"].get(name.as_str()).is_none() {
+    policy.validate().map_err(ConfigError::Refused)?;
+    let file = open(dir)?;
+    let config = parse(&dir.config_file(), file.as_bytes())?;
+    let Some(server) = config.servers.get(name) else {
         return Err(ConfigError::UnknownServer(name.clone()));
-    }
-    merge(&mut file["servers"][name.as_str()]["policy"], json!(policy));
-    save(dir, &file)
-}
-
-/// The file as it is, or the file `init` would write.
-///
-/// It is valid, so what the schema calls an object is one, and indexing it by key cannot panic.
-fn open(dir: &ConfigDir) -> Result<Value, ConfigError> {
-    let path = dir.config_file();
-    let Some(text) = read(&path)? else {
-        return Ok(empty());
     };
-    parse(&path, &text)?;
-    decode(&path, &text)
+    let server_path = ["servers", name.as_str()];
+    let path = |key: &'static str| [server_path[0], server_path[1], key];
+    let mut edited = Some(file);
+    if server.policy != *policy {
+        edited = edited.and_then(|file| set(&file, &path("policy"), Some(&server.policy), policy));
+    }
+    if server.trusted != trusted {
+        edited = edited.and_then(|file| match trusted {
+            true => set(&file, &path("trusted"), None, &true),
+            false => text::remove(&file, &path("trusted")),
+        });
+    }
+    save(dir, edited)
 }
 
-fn empty() -> Value {
+fn set<T: Serialize>(file: &str, path: &[&str], old: Option<&T>, new: &T) -> Option<String> {
+    let old = match old {
+        Some(old) => Some(to_raw_value(old).ok()?),
+        None => None,
+    };
+    text::set(file, path, old.as_deref(), &to_raw_value(new).ok()?)
+}
+
+/// The file as it is, or the file `init` would write. It is valid.
+fn open(dir: &ConfigDir) -> Result<String, ConfigError> {
+    let path = dir.config_file();
+    let Some(bytes) = read(&path)? else {
+        return Ok(default_text());
+    };
+    parse(&path, &bytes)?;
+    // JSON is UTF-8, as parsing has shown.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn default_text() -> String {
     let defaults = Config::default();
-    json!({
+    let file = json!({
         "version": VERSION,
         "proxy_host": defaults.proxy_host,
         "proxy_port": defaults.proxy_port,
         "servers": {},
-    })
+    });
+    format!("{file:#}\n")
 }
 
 /// Validates what is about to be written and replaces the file.
-fn save(dir: &ConfigDir, file: &Value) -> Result<(), ConfigError> {
+fn save(dir: &ConfigDir, edited: Option<String>) -> Result<(), ConfigError> {
     let path = dir.config_file();
-    let text = format!("{file:#}\n");
+    let Some(text) = edited else {
+        return Err(ConfigError::NotEdited(path));
+    };
     parse(&path, text.as_bytes())?;
     // A link to a file kept elsewhere stays a link.
     let target = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
     write_atomic(&target, text.as_bytes()).map_err(|source| ConfigError::Write { path, source })
-}
-
-/// Makes `old` equal to `new`, while keys that both have keep their place.
-fn merge(old: &mut Value, new: Value) {
-    match (old, new) {
-        (Value::Object(old), Value::Object(new)) => {
-            old.retain(|key, _| new.contains_key(key));
-            for (key, value) in new {
-                merge(old.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (old, new) => *old = new,
-    }
 }
 
 #[cfg(test)]
@@ -156,7 +165,7 @@ mod tests {
         (home, dir)
     }
 
-    fn text(dir: &ConfigDir) -> String {
+    fn content(dir: &ConfigDir) -> String {
         fs::read_to_string(dir.config_file()).unwrap()
     }
 
@@ -174,9 +183,9 @@ mod tests {
         let dir = ConfigDir::new(home.path());
         assert!(write_default(&dir).unwrap());
         assert_eq!(crate::config::load(&dir).unwrap(), Config::default());
-        let before = text(&dir);
+        let before = content(&dir);
         assert!(!write_default(&dir).unwrap());
-        assert_eq!(text(&dir), before);
+        assert_eq!(content(&dir), before);
     }
 
     #[test]
@@ -185,7 +194,10 @@ mod tests {
         upsert_server(&dir, &name("new"), &server("https://new.example/")).unwrap();
         let alpha = "    \"alpha\": {\n      \"url\": \"https://alpha.example/\"\n    }";
         let added = ",\n    \"new\": {\n      \"url\": \"https://new.example/\"\n    }";
-        assert_eq!(text(&dir), FILE.replace(alpha, &format!("{alpha}{added}")));
+        assert_eq!(
+            content(&dir),
+            FILE.replace(alpha, &format!("{alpha}{added}"))
+        );
     }
 
     #[test]
@@ -200,7 +212,7 @@ mod tests {
         let expected = FILE
             .replace("zeta.example", "other.example")
             .replace("\"b_*\": \"deny\"", "\"b_*\": \"allow\"");
-        assert_eq!(text(&dir), expected);
+        assert_eq!(content(&dir), expected);
     }
 
     #[test]
@@ -209,7 +221,7 @@ mod tests {
         upsert_server(&dir, &name("beta"), &server("https://beta.example/")).unwrap();
         assert!(remove_server(&dir, &name("zeta")).unwrap());
         assert!(!remove_server(&dir, &name("zeta")).unwrap());
-        let text = text(&dir);
+        let text = content(&dir);
         assert!(!text.contains("zeta"));
         assert!(text.find("alpha").unwrap() < text.find("beta").unwrap());
     }
@@ -221,12 +233,55 @@ mod tests {
             default: Effect::Deny,
             ..PolicyConfig::default()
         };
-        set_policy(&dir, &name("alpha"), &policy).unwrap();
+        set_policy(&dir, &name("alpha"), &policy, false).unwrap();
         let config = crate::config::load(&dir).unwrap();
         assert_eq!(config.servers["alpha"].policy, policy);
         assert_eq!(config.servers["zeta"].policy.tools.len(), 2);
-        let missing = set_policy(&dir, &name("nope"), &policy).unwrap_err();
+        let missing = set_policy(&dir, &name("nope"), &policy, false).unwrap_err();
         assert!(matches!(missing, ConfigError::UnknownServer(_)));
+    }
+
+    #[test]
+    fn rules_written_by_hand_stay_as_they_are_when_one_is_added_or_removed() {
+        let by_hand = r#"{"version": "1.0",
+  "servers": {
+    "pay": { "url": "https://pay.example/",
+      "policy": {
+        "rules": [
+          {"effect": "allow", "tools": "create_*", "arguments": {"/amount": {"max": 1000.00}}},
+          { "callers": [ "uid:1000" ], "effect": "deny" }
+        ],
+        "default": "ask" } } } }
+"#;
+        let (_home, dir) = home(by_hand);
+        let policy = || {
+            crate::config::load(&dir).unwrap().servers["pay"]
+                .policy
+                .clone()
+        };
+        let mut longer = policy();
+        longer.rules.push(
+            serde_json::from_str(r#"{"tools":"x","callers":["uid:1"],"effect":"ask"}"#).unwrap(),
+        );
+        set_policy(&dir, &name("pay"), &longer, true).unwrap();
+        let last = "{ \"callers\": [ \"uid:1000\" ], \"effect\": \"deny\" }";
+        let added = [
+            last,
+            ",\n          {\n            \"tools\": \"x\",\n            \"callers\": [\n",
+            "              \"uid:1\"\n            ],\n            \"effect\": \"ask\"\n          }",
+        ];
+        let expected = by_hand.replace(last, &added.concat()).replace(
+            "\"ask\" } } } }",
+            "\"ask\" },\n      \"trusted\": true } } }",
+        );
+        assert_eq!(content(&dir), expected);
+        let mut shorter = policy();
+        shorter.rules.pop();
+        set_policy(&dir, &name("pay"), &shorter, false).unwrap();
+        assert_eq!(content(&dir), by_hand);
+        shorter.rules.remove(0);
+        set_policy(&dir, &name("pay"), &shorter, false).unwrap();
+        assert!(content(&dir).contains(&format!("\"rules\": [\n          {last}\n        ]")));
     }
 
     #[test]
@@ -239,7 +294,7 @@ mod tests {
 
         write_atomic(&dir.config_file(), b"{\"version\": \"1.0\"}").unwrap();
         assert!(!remove_server(&dir, &name("a")).unwrap());
-        assert!(set_policy(&dir, &name("a"), &PolicyConfig::default()).is_err());
+        assert!(set_policy(&dir, &name("a"), &PolicyConfig::default(), false).is_err());
         upsert_server(&dir, &name("a"), &server("https://a.example/")).unwrap();
         assert!(crate::config::load(&dir).unwrap().servers.contains_key("a"));
     }
@@ -251,9 +306,9 @@ mod tests {
         let good = server("https://a.example/");
         assert!(upsert_server(&dir, &name("a"), &good).is_err());
         assert!(remove_server(&dir, &name("a")).is_err());
-        assert!(set_policy(&dir, &name("a"), &PolicyConfig::default()).is_err());
+        assert!(set_policy(&dir, &name("a"), &PolicyConfig::default(), false).is_err());
         assert!(!write_default(&dir).unwrap());
-        assert_eq!(text(&dir), broken);
+        assert_eq!(content(&dir), broken);
     }
 
     #[test]
@@ -261,7 +316,7 @@ mod tests {
         let (_home, dir) = home(FILE);
         let error = upsert_server(&dir, &name("a"), &server("http://a.example/")).unwrap_err();
         assert!(matches!(error, ConfigError::Refused(_)), "{error:?}");
-        assert_eq!(text(&dir), FILE);
+        assert_eq!(content(&dir), FILE);
     }
 
     #[test]
@@ -281,6 +336,6 @@ mod tests {
         std::os::unix::fs::symlink(real.config_file(), dir.config_file()).unwrap();
         assert!(remove_server(&dir, &name("alpha")).unwrap());
         assert!(dir.config_file().is_symlink());
-        assert!(!text(&real).contains("alpha"));
+        assert!(!content(&real).contains("alpha"));
     }
 }

@@ -8,6 +8,7 @@ mod edit;
 mod load;
 mod rules;
 mod schema;
+mod text;
 mod validate;
 
 use std::io;
@@ -73,6 +74,8 @@ pub enum ConfigError {
     Refused(InvalidSetting),
     #[error("there is no server named {0}")]
     UnknownServer(ServerName),
+    #[error("{} cannot be changed by a command", .0.display())]
+    NotEdited(PathBuf),
     #[error("{} cannot be written; it is unchanged", path.display())]
     Write {
         path: PathBuf,
@@ -89,7 +92,8 @@ impl Classify for ConfigError {
             | Self::UnknownKey { .. }
             | Self::Value { .. }
             | Self::Newer { .. }
-            | Self::Setting { .. } => ErrorKind::Conflict,
+            | Self::Setting { .. }
+            | Self::NotEdited(_) => ErrorKind::Conflict,
             Self::Refused(_) => ErrorKind::InvalidInput,
             Self::UnknownServer(_) => ErrorKind::NotFound,
         }
@@ -114,6 +118,7 @@ impl Classify for ConfigError {
                 "install the version that wrote the file, or move the file away to start afresh"
                     .to_owned(),
             ),
+            Self::NotEdited(_) => Some("make the change in the file".to_owned()),
             Self::Refused(_) => None,
             Self::UnknownServer(_) => Some("`mcpbridgectl list` shows the servers".to_owned()),
             Self::Write { .. } => {

@@ -50,7 +50,15 @@ impl Daemon for Control {
             )
         };
         let facts = self.facts.clone();
+        let file = self.registry.file().borrow().clone();
+        let (config_problem, config_remedy) = match file.rejected {
+            Some(rejected) => (rejected.reason, rejected.remedy),
+            None => Default::default(),
+        };
         Ok(Response::new(GetStatusResponse {
+            config_problem,
+            config_remedy,
+            restart_settings: file.restart.into_iter().map(str::to_owned).collect(),
             version: VERSION.to_owned(),
             pid: std::process::id(),
             started_at: facts.started_at.as_second(),

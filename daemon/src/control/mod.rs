@@ -7,6 +7,7 @@ mod approval_view;
 mod approvals;
 mod audit;
 mod clients;
+mod config_file;
 mod credentials;
 mod daemon;
 mod policy;

@@ -11,9 +11,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use url::Url;
 
-use super::{Control, server_name, status};
+use super::{Control, decider, server_name, status};
 use crate::config::{AuthMode, OAuthConfig, PolicyConfig, ServerConfig};
 use crate::credentials::{Farewell, ServerSecrets};
+use crate::policy::is_loosening;
 use crate::registry::Added;
 use crate::types::{Effect, Secret, ServerName};
 
@@ -46,12 +47,20 @@ impl Servers for Control {
         &self,
         request: Request<v1::AddServerRequest>,
     ) -> Result<Response<v1::AddServerResponse>, Status> {
-        let request = request.into_inner();
+        let by = decider(&request).await;
+        let mut request = request.into_inner();
         let name = server_name(&request.name)?;
+        let pin = Some(std::mem::take(&mut request.pin)).filter(|pin| !pin.is_empty());
         let policy_is_said = !request.policy.is_empty();
         let (mut config, secrets) = parse(request)?;
-        if let Some(present) = self.registry.snapshot().get(name.as_str()) {
-            keep_unsaid(&mut config, &present.config, policy_is_said);
+        match self.registry.snapshot().get(name.as_str()) {
+            Some(present) => keep_unsaid(&mut config, &present.config, policy_is_said),
+            None if is_loosening(&ServerConfig::new(config.url.clone()), &config) => {
+                let pin = pin.map(Secret::new);
+                let authorized = self.approvals.authorize(pin.as_ref(), &by).await;
+                authorized.map_err(status::of)?;
+            }
+            None => {}
         }
         let target = name.clone();
         let added = self
