@@ -145,6 +145,8 @@ impl App {
             registry: registry.clone(),
             credentials: credentials.clone(),
             approvals: approvals.clone(),
+            catalog: catalog.clone(),
+            audit: audit.clone(),
             sessions: sessions.clone(),
             lifecycle: lifecycle.clone(),
             base_url: base_url.clone(),

@@ -170,7 +170,7 @@ impl Definition {
 
     /// For people: texts as texts, the rest as indented JSON. A definition that is no JSON stays as it
     /// is.
-    pub(super) fn readable(&self) -> String {
+    pub fn readable(&self) -> String {
         let Some(members) = Members::read(&self.json) else {
             return self.json.to_string();
         };

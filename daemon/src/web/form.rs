@@ -4,7 +4,7 @@
 //! browser says about where the request comes from must say that it comes from here.
 
 use axum::extract::{FromRequest, Request};
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 use http::header::{CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
@@ -15,7 +15,7 @@ use super::visit::no_session;
 use crate::http::Problem;
 use crate::http::limits::{BodyError, BodyLimits};
 use crate::http::sessions::Session;
-use crate::types::Secret;
+use crate::types::{Decider, Secret};
 
 /// Edited arguments are the largest thing sent here.
 const MAX_BODY: u64 = 4 * 1024 * 1024;
@@ -51,6 +51,21 @@ impl Posted {
 
     pub(super) fn wants_page(&self) -> bool {
         wants_page(&self.headers)
+    }
+
+    pub(super) fn decider(&self) -> Decider {
+        Decider::Web {
+            session: self.session.id(),
+        }
+    }
+
+    /// It is done: leads a browser on to `page`, so that reloading does not do it again.
+    pub(super) fn done(&self, page: &str) -> Response {
+        if self.wants_page() {
+            Redirect::to(page).into_response()
+        } else {
+            StatusCode::NO_CONTENT.into_response()
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Pages for people, and JSON for their tools: approvals, servers, health, the OAuth redirect.
+//! Pages for people, and JSON for their tools: approvals, servers, tools, audit, health, the OAuth
+//! redirect.
 //!
 //! Pages are rendered here and work without their script, which only saves reloading. Everything but
 //! health, assets and the redirect needs a session (`http::sessions`), and every change a token of that
@@ -6,6 +7,7 @@
 
 mod approvals;
 mod assets;
+mod audit;
 mod callback;
 mod form;
 mod health;
@@ -15,6 +17,7 @@ mod servers;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tools;
 mod visit;
 
 use axum::Router;
@@ -23,6 +26,8 @@ use axum::middleware::map_response;
 use axum::routing::{get, post};
 
 use crate::approval::Approvals;
+use crate::audit::Audit;
+use crate::catalog::Catalog;
 use crate::credentials::Credentials;
 use crate::http::Problem;
 use crate::http::sessions::Sessions;
@@ -34,6 +39,8 @@ pub struct Web {
     pub registry: Registry,
     pub credentials: Credentials,
     pub approvals: Approvals,
+    pub catalog: Catalog,
+    pub audit: Audit,
     pub sessions: Sessions,
     pub lifecycle: Lifecycle,
     /// What clients use, such as `http://localhost:3000`.
@@ -52,6 +59,11 @@ pub fn router(web: Web) -> Router {
         .route("/ui/assets/{file}", get(assets::asset))
         .route("/ui/servers", get(servers::servers))
         .route("/ui/servers/{server}/login", post(servers::login))
+        .route("/ui/tools", get(tools::overview))
+        .route("/ui/tools/{server}", get(tools::tools))
+        .route("/ui/tools/{server}/approve", post(tools::approve))
+        .route("/ui/audit", get(audit::audit))
+        .route("/ui/audit/verify", post(audit::verify))
         .merge(approvals::routes())
         .fallback(no_such_page)
         .method_not_allowed_fallback(wrong_method)

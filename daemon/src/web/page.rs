@@ -52,15 +52,19 @@ pub(super) async fn harden(mut response: Response) -> Response {
 pub(super) enum Section {
     Approvals,
     Servers,
+    Tools,
+    Audit,
 }
 
 impl Section {
-    const ALL: [Self; 2] = [Self::Approvals, Self::Servers];
+    const ALL: [Self; 4] = [Self::Approvals, Self::Servers, Self::Tools, Self::Audit];
 
     fn name(self) -> &'static str {
         match self {
             Self::Approvals => "Approvals",
             Self::Servers => "Servers",
+            Self::Tools => "Tools",
+            Self::Audit => "Audit",
         }
     }
 
@@ -68,6 +72,8 @@ impl Section {
         match self {
             Self::Approvals => "/approvals",
             Self::Servers => "/ui/servers",
+            Self::Tools => "/ui/tools",
+            Self::Audit => "/ui/audit",
         }
     }
 }
@@ -91,6 +97,26 @@ pub(super) fn page(session: &Session, section: Section, title: &str, content: &M
 /// The hidden field that every form needs.
 pub(super) fn csrf(session: &Session) -> Markup {
     html! { input type="hidden" name="csrf" value=(session.csrf_token()); }
+}
+
+/// The PIN, in a form that may need it. `when` says when it does; empty means always.
+pub(super) fn pin_field(id: &str, when: &str) -> Markup {
+    html! {
+        div.pin {
+            label for=(id) { "PIN" @if !when.is_empty() { ", " (when) } }
+            input type="password" name="pin" id=(id) required[when.is_empty()] autocomplete="off" maxlength="128";
+        }
+    }
+}
+
+/// Why something that was asked for is not done, on the page where it was asked.
+pub(super) fn not_done(problem: &Problem) -> Markup {
+    html! {
+        p.notice.bad role="alert" {
+            strong { "Not done: " } (Shown(&problem.detail)) "."
+            @if let Some(hint) = &problem.hint { " " (Shown(hint)) "." }
+        }
+    }
 }
 
 /// A page that says one thing, to anybody.

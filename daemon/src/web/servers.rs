@@ -11,6 +11,7 @@ use super::Web;
 use super::form::Posted;
 use super::page::{self, Section, csrf, page, refusal};
 use super::text::{Shown, moment};
+use super::tools;
 use super::visit::Visit;
 use crate::config::AuthMode;
 use crate::credentials::{LoginOptions, State as Credential, Status, Step};
@@ -56,6 +57,8 @@ fn card(web: &Web, session: &Session, server: &Server) -> Markup {
                 dt { "Upstream" } dd { code { (Shown(&crate::net::display_url(&server.config.url))) } }
                 dt { "For clients" } dd { code { (web.base_url) "/mcp/" (name) } }
                 (sign_in(&status))
+                dt { "Tools" }
+                dd { a href=(tools::address(server)) { "Show" } " " (tools::summary(web.catalog.server(&server.name).as_deref())) }
             }
             div.actions {
                 @if server.config.auth == AuthMode::Oauth {

@@ -5,6 +5,12 @@ use maud::{Markup, Render, html};
 
 use crate::types::visible::{Piece, code_point, pieces};
 
+/// Longer texts are folded.
+const LONG_TEXT: usize = 400;
+const LONG_LINES: usize = 10;
+/// What a summary shows of them.
+const SUMMARY: usize = 100;
+
 /// Text chosen by somebody else: markup is escaped, and what cannot be seen is named.
 pub(super) struct Shown<'a>(pub &'a str);
 
@@ -28,6 +34,46 @@ pub(super) fn moment(at: Timestamp) -> Markup {
     let seconds = at.round(jiff::Unit::Second).unwrap_or(at);
     let text = seconds.to_string().replace('T', " ").replace('Z', " UTC");
     html! { time datetime=(seconds) { (text) } }
+}
+
+/// In UTC, `days` after the day that is named.
+pub(super) fn midnight(day: &str, days: i64) -> Result<jiff::Timestamp, String> {
+    let bad = |_| "a day is written like 2026-11-21".to_owned();
+    let start: jiff::Timestamp = format!("{day}T00:00:00Z").parse().map_err(bad)?;
+    let span = jiff::SignedDuration::from_hours(24 * days);
+    start.checked_add(span).map_err(bad)
+}
+
+/// A text of others; folded when it is long.
+pub(super) fn folded(text: &str) -> Markup {
+    let lines = text.lines().count();
+    if text.len() <= LONG_TEXT && lines <= LONG_LINES {
+        return html! { bdi.text { (Shown(text)) } };
+    }
+    let first = beginning(text.lines().next().unwrap_or_default(), SUMMARY);
+    html! {
+        details.long {
+            summary {
+                bdi.text { (Shown(first)) "…" } " "
+                span.hint { "(" (size(text.len())) @if lines > 1 { ", " (lines) " lines" } ")" }
+            }
+            pre { (Shown(text)) }
+        }
+    }
+}
+
+/// At most `limit` bytes of it.
+pub(super) fn beginning(text: &str, limit: usize) -> &str {
+    &text[..text.floor_char_boundary(limit)]
+}
+
+pub(super) fn size(bytes: usize) -> String {
+    match bytes {
+        1 => "1 byte".to_owned(),
+        0..10_000 => format!("{bytes} bytes"),
+        10_000..1_000_000 => format!("{} kB", bytes / 1_000),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10),
+    }
 }
 
 /// A difference as text: `-` begins a line that is gone, `+` one that is new.

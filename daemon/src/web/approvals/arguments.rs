@@ -4,16 +4,11 @@ use maud::{Markup, html};
 use serde_json::value::RawValue;
 
 use crate::types::Level;
-use crate::web::text::Shown;
+use crate::web::text::{Shown, beginning, folded, size};
 
 /// Beyond these the layout stops, and the text as it will be sent is what there is.
 const MAX_DEPTH: usize = 24;
 const MAX_VALUES: usize = 1_000;
-/// Longer texts are folded.
-const LONG_TEXT: usize = 400;
-const LONG_LINES: usize = 10;
-/// What a summary shows of them.
-const SUMMARY: usize = 100;
 
 /// How much of a long text a page shows at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,12 +31,8 @@ impl Extent {
 /// `text`, the JSON text that will be sent.
 pub(super) fn arguments(text: &str, extent: Extent) -> Markup {
     let laid_out = (text.len() <= extent.limit())
-        .then(|| serde_json::from_str::<&RawValue>(text).ok())
-        .flatten()
-        .and_then(|raw| {
-            let mut budget = MAX_VALUES;
-            value(raw, MAX_DEPTH, &mut budget)
-        });
+        .then(|| laid_out(text))
+        .flatten();
     html! {
         div.arguments {
             @if let Some(laid_out) = laid_out {
@@ -56,6 +47,13 @@ pub(super) fn arguments(text: &str, extent: Extent) -> Markup {
             }
         }
     }
+}
+
+/// JSON text, one member or element a line. None when it is not JSON, or too much.
+pub(in crate::web) fn laid_out(text: &str) -> Option<Markup> {
+    let raw: &RawValue = serde_json::from_str(text).ok()?;
+    let mut budget = MAX_VALUES;
+    value(raw, MAX_DEPTH, &mut budget)
 }
 
 fn exact(text: &str, extent: Extent) -> Markup {
@@ -93,45 +91,12 @@ fn value(raw: &RawValue, depth: usize, budget: &mut usize) -> Option<Markup> {
             }
             html! { ol.array { @for row in rows { li { (row) } } } }
         }
-        Some(Level::Text(text)) => written(&text),
+        Some(Level::Text(text)) if text.is_empty() => html! { span.hint { "(empty text)" } },
+        Some(Level::Text(text)) => folded(&text),
         Some(Level::Null | Level::Bool(_) | Level::Number(_)) | None => {
             html! { code.scalar { (Shown(raw.get())) } }
         }
     })
-}
-
-/// A text value; folded when it is long.
-fn written(text: &str) -> Markup {
-    if text.is_empty() {
-        return html! { span.hint { "(empty text)" } };
-    }
-    let lines = text.lines().count();
-    if text.len() <= LONG_TEXT && lines <= LONG_LINES {
-        return html! { bdi.text { (Shown(text)) } };
-    }
-    let first = beginning(text.lines().next().unwrap_or_default(), SUMMARY);
-    html! {
-        details.long {
-            summary {
-                bdi.text { (Shown(first)) "…" } " "
-                span.hint { "(" (size(text.len())) @if lines > 1 { ", " (lines) " lines" } ")" }
-            }
-            pre { (Shown(text)) }
-        }
-    }
-}
-
-fn beginning(text: &str, limit: usize) -> &str {
-    &text[..text.floor_char_boundary(limit)]
-}
-
-fn size(bytes: usize) -> String {
-    match bytes {
-        1 => "1 byte".to_owned(),
-        0..10_000 => format!("{bytes} bytes"),
-        10_000..1_000_000 => format!("{} kB", bytes / 1_000),
-        _ => format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10),
-    }
 }
 
 #[cfg(test)]

@@ -2,12 +2,21 @@
 
 use maud::{Markup, html};
 
-use super::arguments::{Extent, arguments};
+use super::arguments::{Extent, arguments, laid_out};
 use crate::approval::{Action, CallerView, ChangeView, Item, Remember, State};
 use crate::http::sessions::Session;
 use crate::types::Digest;
-use crate::web::page::csrf;
-use crate::web::text::{Shown, diff, moment};
+use crate::web::page::{csrf, pin_field};
+use crate::web::text::{Shown, diff, folded, moment};
+
+/// What "for a time" may mean, in seconds.
+const DURATIONS: [(u32, &str); 5] = [
+    (900, "15 minutes"),
+    (3_600, "1 hour"),
+    (28_800, "8 hours"),
+    (86_400, "1 day"),
+    (604_800, "7 days"),
+];
 
 /// What the forms of a card need besides the item.
 pub(super) struct Asking<'a> {
@@ -37,6 +46,7 @@ pub(super) fn question(item: &Item, asking: &Asking<'_>, extent: Extent) -> Mark
             (facts(item))
             @if item.earlier.is_some() { (earlier(item)) }
             @if let Some(change) = &action.change { (changed(change)) }
+            (describes(action, extent))
             section.sent aria-label="Arguments" {
                 h3 { "Arguments" }
                 (arguments(&action.arguments, extent))
@@ -63,6 +73,7 @@ pub(super) fn answered(item: &Item) -> Markup {
             (facts(item))
             @if item.earlier.is_some() { (earlier(item)) }
             @if let Some(change) = &item.action.change { (changed(change)) }
+            (describes(&item.action, Extent::Whole))
             @if let Some(edited) = &item.edited {
                 section.sent aria-label="Arguments as changed" {
                     h3 { "Arguments, as the person who approved changed them" }
@@ -140,6 +151,34 @@ fn title(action: &Action) -> Option<String> {
     Some(title.chars().take(200).collect())
 }
 
+/// What the server says the tool does; on the item's own page, all of the definition.
+fn describes(action: &Action, extent: Extent) -> Markup {
+    #[derive(serde::Deserialize)]
+    struct Described {
+        description: Option<String>,
+    }
+    let definition = action.tool_definition.as_deref();
+    let described = definition.and_then(|json| serde_json::from_str::<Described>(json).ok());
+    let description = described.and_then(|described| described.description);
+    html! {
+        @if let Some(description) = description.filter(|text| !text.trim().is_empty()) {
+            section.sent aria-label="Description" {
+                h3 { "What the server says it does" }
+                div.text.quoted { (folded(&description)) }
+            }
+        }
+        @if let (Some(definition), Extent::Whole) = (definition, extent) {
+            details {
+                summary { "Definition of the tool" }
+                @match laid_out(definition) {
+                    Some(laid_out) => div.arguments { (laid_out) },
+                    None => pre tabindex="0" aria-label="Definition" { (Shown(definition)) },
+                }
+            }
+        }
+    }
+}
+
 fn facts(item: &Item) -> Markup {
     let action = &item.action;
     html! {
@@ -210,17 +249,24 @@ fn forms(item: &Item, asking: &Asking<'_>) -> Markup {
     html! {
         form.decide method="post" action=(approve) data-decide="approve" {
             (csrf(asking.session))
-            @if asking.pin_is_set { (pin_field(&format!("pin-{id}"))) }
+            @if asking.pin_is_set { (pin_field(&format!("pin-{id}"), "")) }
             div.actions {
                 button.primary name="remember" value="once" { "Approve once" }
                 @if lasting {
-                    button name="remember" value="hour" { "Approve for 1 hour" }
+                    span.joined {
+                        button name="remember" value="for" { "Approve for" }
+                        select name="for_seconds" aria-label="How long" {
+                            @for (seconds, words) in DURATIONS {
+                                option value=(seconds) selected[seconds == 3_600] { (words) }
+                            }
+                        }
+                    }
                     button name="remember" value="always" { "Always allow" }
                     button name="remember" value="always_arguments" { "Always with these arguments" }
                 }
             }
             @if lasting {
-                p.hint.small { "“For 1 hour” means any call of this tool by this caller. “Always” ends when the tool changes." }
+                p.hint.small { "For a time: any call of this tool by this caller. Always: by anybody, until the tool changes." }
             } @else {
                 p.hint.small { "The definition of this tool is not known, so it can only be approved once." }
             }
@@ -240,19 +286,10 @@ fn forms(item: &Item, asking: &Asking<'_>) -> Markup {
                     (csrf(asking.session))
                     label for=(format!("edit-{id}")) { "What will be sent instead, as a JSON object" }
                     textarea name="arguments" id=(format!("edit-{id}")) rows="8" spellcheck="false" autocomplete="off" { "\n" (item.action.arguments) }
-                    @if asking.pin_is_set { (pin_field(&format!("edit-pin-{id}"))) }
+                    @if asking.pin_is_set { (pin_field(&format!("edit-pin-{id}"), "")) }
                     div.actions { button name="remember" value="once" { "Approve once as edited" } }
                 }
             }
-        }
-    }
-}
-
-pub(super) fn pin_field(id: &str) -> Markup {
-    html! {
-        div.pin {
-            label for=(id) { "PIN" }
-            input type="password" name="pin" id=(id) required autocomplete="off" maxlength="128";
         }
     }
 }
@@ -264,6 +301,8 @@ fn counts(remember: Remember) -> String {
             "for {}, for any call of this tool by this caller",
             match seconds {
                 3_600 => "1 hour".to_owned(),
+                86_400 => "1 day".to_owned(),
+                seconds if seconds % 86_400 == 0 => format!("{} days", seconds / 86_400),
                 seconds if seconds % 3_600 == 0 => format!("{} hours", seconds / 3_600),
                 seconds if seconds % 60 == 0 => format!("{} minutes", seconds / 60),
                 seconds => format!("{seconds} seconds"),

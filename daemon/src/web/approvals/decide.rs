@@ -9,13 +9,12 @@ use serde_json::{Value, json};
 
 use super::super::Web;
 use super::super::form::Posted;
-use super::super::page::{Section, page, refusal};
+use super::super::page::{Section, not_done, page, refusal};
 use super::super::text::Shown;
 use super::{find, item_json, item_page};
 use crate::approval::{ApprovalError, Item, Remember, Verdict};
-use crate::error::Classify;
 use crate::http::Problem;
-use crate::types::{ApprovalId, Decider};
+use crate::types::ApprovalId;
 
 /// One request answers no more than the queue can hold for long.
 const MAX_AT_ONCE: usize = 1_000;
@@ -53,18 +52,17 @@ pub(super) async fn deny_several(State(web): State<Web>, posted: Posted) -> Resp
 fn approval(posted: &Posted) -> Result<Verdict, Problem> {
     let bad = |detail: &str| Problem::new(StatusCode::BAD_REQUEST, detail);
     let remember = match (posted.field("remember"), posted.field("for_seconds")) {
-        (None | Some("once"), None) => Remember::Once,
-        (Some("hour"), None) => Remember::For { seconds: 3_600 },
-        (None, Some(seconds)) => Remember::For {
+        (Some("once"), _) | (None, None) => Remember::Once,
+        (Some("for") | None, Some(seconds)) => Remember::For {
             seconds: seconds
                 .parse()
                 .map_err(|_| bad("for_seconds is not a number of seconds"))?,
         },
-        (Some("always"), None) => Remember::Always { arguments: false },
-        (Some("always_arguments"), None) => Remember::Always { arguments: true },
+        (Some("always"), _) => Remember::Always { arguments: false },
+        (Some("always_arguments"), _) => Remember::Always { arguments: true },
         _ => {
             return Err(bad(
-                "remember is one of once, hour, always and always_arguments, or for_seconds says how long",
+                "remember is one of once, for (with for_seconds), always and always_arguments",
             ));
         }
     };
@@ -98,7 +96,7 @@ async fn one(web: &Web, id: &str, posted: &Posted, verdict: Result<Verdict, Prob
             let problem = Problem::from(&error);
             // What is there now, which may be another's answer.
             let item = find(web, id).await.unwrap_or(item);
-            let notice = refused(&error);
+            let notice = not_done(&problem);
             let page = item_page(web, &posted.session, &item, Some(notice)).await;
             (problem.status, page).into_response()
         }
@@ -160,24 +158,6 @@ fn line(id: ApprovalId, outcome: Result<&Item, &ApprovalError>) -> Markup {
                 bdi { (Shown(&item.action.tool)) } " on " (item.action.server)
             }
             Err(error) => span.chip.bad { (Shown(&error.to_string())) },
-        }
-    }
-}
-
-fn refused(error: &ApprovalError) -> Markup {
-    html! {
-        p.notice.bad role="alert" {
-            strong { "Not decided: " }
-            (Shown(&crate::error::chain(error))) "."
-            @if let Some(hint) = error.hint() { " " (Shown(&hint)) }
-        }
-    }
-}
-
-impl Posted {
-    fn decider(&self) -> Decider {
-        Decider::Web {
-            session: self.session.id(),
         }
     }
 }

@@ -8,9 +8,10 @@ use serde::Deserialize;
 
 use super::super::Web;
 use super::super::page::{Section, page, refusal};
-use super::super::text::{Shown, moment};
+use super::super::text::{Shown, midnight, moment};
 use super::super::visit::Visit;
 use super::card::state_chip;
+use super::{Part, parts};
 use crate::approval::{Filter, Item, State as Standing};
 use crate::error::chain;
 use crate::http::Problem;
@@ -71,14 +72,6 @@ impl Wanted {
     }
 }
 
-/// In UTC, `days` after the day that is named.
-fn midnight(day: &str, days: i64) -> Result<jiff::Timestamp, String> {
-    let bad = |_| "a day is written like 2026-11-21".to_owned();
-    let start: jiff::Timestamp = format!("{day}T00:00:00Z").parse().map_err(bad)?;
-    let span = jiff::SignedDuration::from_hours(24 * days);
-    start.checked_add(span).map_err(bad)
-}
-
 pub(super) async fn history(
     State(web): State<Web>,
     Query(wanted): Query<Wanted>,
@@ -98,7 +91,8 @@ pub(super) async fn history(
     let more = items.len() > PAGE as usize;
     items.truncate(PAGE as usize);
     let content = html! {
-        div.page-head { h1 { "History" } a href="/approvals" { "All that wait" } }
+        h1 { "History" }
+        (parts(Part::History))
         (form(&web, &wanted))
         @if items.is_empty() {
             div.empty {

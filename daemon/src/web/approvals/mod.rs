@@ -4,6 +4,7 @@ mod arguments;
 mod card;
 mod decide;
 mod events;
+mod grants;
 mod history;
 
 use axum::extract::{Path, Query, State};
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::arguments::Extent;
+pub(super) use self::arguments::laid_out;
 use self::card::{Asking, answered, digests, question};
 use super::Web;
 use super::page::{Section, csrf, page, refusal, wants_page};
@@ -35,6 +37,8 @@ pub(super) fn routes() -> Router<Web> {
         .route("/approvals", get(list))
         .route("/approvals/events", get(events::events))
         .route("/approvals/history", get(history::history))
+        .route("/approvals/grants", get(grants::grants))
+        .route("/approvals/grants/{id}/revoke", post(grants::revoke))
         .route("/approvals/approve", post(decide::approve_several))
         .route("/approvals/deny", post(decide::deny_several))
         .route("/approvals/{id}", get(item))
@@ -42,8 +46,32 @@ pub(super) fn routes() -> Router<Web> {
         .route("/approvals/{id}/deny", post(decide::deny))
 }
 
+/// The pages about approvals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Waiting,
+    History,
+    Grants,
+}
+
+/// The way between them.
+fn parts(current: Part) -> Markup {
+    let all = [
+        (Part::Waiting, "/approvals", "Waiting"),
+        (Part::History, "/approvals/history", "History"),
+        (Part::Grants, "/approvals/grants", "Standing permissions"),
+    ];
+    html! {
+        nav.parts aria-label="Approvals" {
+            @for (part, address, name) in all {
+                a href=(address) aria-current=[(part == current).then_some("page")] { (name) }
+            }
+        }
+    }
+}
+
 #[derive(Deserialize)]
-pub(super) struct Part {
+struct Wanted {
     /// The script asks for what changes, and not for the frame.
     part: Option<String>,
 }
@@ -51,7 +79,7 @@ pub(super) struct Part {
 /// `GET /approvals`
 async fn list(
     State(web): State<Web>,
-    Query(Part { part }): Query<Part>,
+    Query(Wanted { part }): Query<Wanted>,
     headers: HeaderMap,
     visit: Visit,
 ) -> Response {
@@ -94,9 +122,9 @@ async fn list(
             div.actions {
                 label.toggle hidden { input #sound type="checkbox"; " Sound" }
                 button.quiet #help-button type="button" hidden { "Keys" kbd { "?" } }
-                a href="/approvals/history" { "History" }
             }
         }
+        (parts(Part::Waiting))
         p #connection.notice.warning role="alert" hidden {}
         (live)
         (help())

@@ -11,7 +11,7 @@ use crate::types::{ApprovalId, Digest, Secret};
 
 const ASKED: &str = r#"{"amount":1200,"to":"<b>\u202egnp</b>"}"#;
 
-fn action(tool: &str, arguments: &str) -> Action {
+pub(super) fn action(tool: &str, arguments: &str) -> Action {
     Action {
         caller: CallerView {
             principal: "uid:1000 exe:/usr/bin/agent".to_owned(),
@@ -40,7 +40,7 @@ fn action(tool: &str, arguments: &str) -> Action {
 }
 
 impl Site {
-    async fn ask(&self, tool: &str) -> Ticket {
+    pub(super) async fn ask(&self, tool: &str) -> Ticket {
         let patience = Duration::from_secs(900);
         let asked = self.approvals.submit(action(tool, ASKED), patience);
         asked.await.unwrap()
@@ -53,7 +53,7 @@ impl Site {
 
 impl Signed<'_> {
     /// As a form of a page.
-    async fn answer(&self, path: &str, fields: &str) -> Response<Body> {
+    pub(super) async fn answer(&self, path: &str, fields: &str) -> Response<Body> {
         let body = format!("csrf={}&{fields}", self.csrf);
         self.post(path, &[("accept", "text/html")], &body).await
     }

@@ -1,6 +1,7 @@
 //! The pages as a browser and as an attacker asks for them, without sockets between.
 
 mod approvals;
+mod pages;
 
 use axum::body::Body;
 use http::{Method, Request, Response, StatusCode};
@@ -17,6 +18,8 @@ use crate::vault::{KeyOptions, KeySource, Vault};
 struct Site {
     router: Router,
     approvals: Approvals,
+    catalog: Catalog,
+    audit: Audit,
     sessions: Sessions,
     _dir: tempfile::TempDir,
 }
@@ -50,10 +53,16 @@ impl Site {
             lifecycle.clone(),
             "http://localhost:3000/callback".to_owned(),
         );
-        let approvals = Approvals::open(Store::temporary(), clock.clone(), lifecycle.clone());
+        let store = Store::temporary();
+        let approvals = Approvals::open(store.clone(), clock.clone(), lifecycle.clone());
         let approvals = approvals.await.unwrap();
+        let catalog = Catalog::open(store.clone(), clock.clone(), lifecycle.clone());
+        let catalog = catalog.await.unwrap();
+        let audit = Audit::new(store, clock.clone(), crate::config::AuditConfig::default());
         let web = Web {
             approvals: approvals.clone(),
+            catalog: catalog.clone(),
+            audit: audit.clone(),
             registry: Registry::new(config_dir, &config),
             credentials,
             sessions: sessions.clone(),
@@ -63,6 +72,8 @@ impl Site {
         Self {
             router: router(web),
             approvals,
+            catalog,
+            audit,
             sessions,
             _dir: dir,
         }
