@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    add, audit, call, client, completions, init, login, logs, policy, remove, restart, start,
-    tools, ui,
+    add, approvals, audit, call, client, completions, init, login, logs, policy, remove, restart,
+    start, tools, ui,
 };
 
 /// Control mcp-oauth-bridge: sign in to MCP servers once, use them on localhost
@@ -74,6 +74,12 @@ pub enum Command {
     Tools(tools::ToolsArgs),
     /// Call a tool, under the same policy as any client
     Call(call::CallArgs),
+    /// Show the calls that wait for a decision, and what was decided
+    Approvals(approvals::ApprovalsArgs),
+    /// Let calls run that wait for a decision
+    Approve(approvals::ApproveArgs),
+    /// Refuse calls that wait for a decision
+    Deny(approvals::DenyArgs),
     /// Decide which tool calls run
     Policy {
         #[command(subcommand)]
@@ -160,6 +166,18 @@ mod tests {
             "refresh n",
             "tools n",
             "call n t {}",
+            "approvals",
+            "approvals --all --server s",
+            "approvals list --state denied --state done -n 3 --before k3v9",
+            "approvals show k3v9",
+            "approvals grants",
+            "approvals grants revoke k3v9",
+            "approvals pin",
+            "approvals pin set --stdin",
+            "approvals pin clear --stdin",
+            "approve k3v9 m2x4 --for 10m --pin-stdin",
+            "approve k3v9 --always --these-arguments --arguments {}",
+            "deny k3v9 m2x4 --reason no",
             "policy list n",
             "policy set n t allow --arg /a<=1 --annotation readOnlyHint=true --caller uid:1",
             "policy unset n t --arg /a<=1",
@@ -185,6 +203,16 @@ mod tests {
         assert!(parses("mcpbridgectl policy set stripe allow"));
         assert!(parses("mcpbridgectl policy set stripe list_* allow"));
         assert!(!parses("mcpbridgectl policy set stripe list_* perhaps"));
+    }
+
+    #[test]
+    fn an_approval_lasts_in_one_way() {
+        assert!(parses("mcpbridgectl approve k3v9"));
+        assert!(!parses("mcpbridgectl approve"));
+        assert!(!parses("mcpbridgectl deny"));
+        assert!(!parses("mcpbridgectl approve k3v9 --for 10m --always"));
+        assert!(!parses("mcpbridgectl approve k3v9 --these-arguments"));
+        assert!(!parses("mcpbridgectl approve k3v9 --for 0s"));
     }
 
     #[test]

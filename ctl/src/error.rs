@@ -118,7 +118,12 @@ impl From<Status> for Failure {
             return Self::new(Exit::Unreachable, "the connection to the daemon was lost")
                 .hint("`mcpbridgectl logs` may say why it ended");
         }
-        let fault = Fault::from_status(&status);
+        Self::from(Fault::from_status(&status))
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
         Self::Report(Box::new(Report {
             exit: fault.reason.into(),
             reason: fault.reason.as_str(),

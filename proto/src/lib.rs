@@ -1,5 +1,5 @@
 //! All that `mcpbridged` and `mcpbridgectl` must agree on: the control API, where it listens, how
-//! to connect, and how errors travel. It contains no policy.
+//! to connect, how errors travel, and what text looks like that somebody else chose. It contains no policy.
 
 mod client;
 mod endpoint;
@@ -7,11 +7,13 @@ mod peer;
 mod reason;
 mod redact;
 pub mod transport;
+pub mod visible;
 
 pub use client::{Client, ConnectError, Skew, is_disconnect};
 pub use endpoint::{Endpoint, EndpointError, default_config_dir};
 pub use peer::PeerIdentity;
 pub use reason::{Fault, Reason};
+pub use visible::{visible, visible_line};
 
 /// Generated from `mcpbridge/v1/*.proto`.
 #[allow(

@@ -1,6 +1,7 @@
 //! One file per command; each faces the daemon's file of the same RPC group.
 
 pub mod add;
+pub mod approvals;
 pub mod audit;
 pub mod call;
 pub mod client;
@@ -43,6 +44,9 @@ pub async fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Refresh(server) => refresh::run(context, server.name).await,
         Command::Tools(args) => tools::run(context, args).await,
         Command::Call(args) => return call::run(context, args).await,
+        Command::Approvals(args) => approvals::run(context, args).await,
+        Command::Approve(args) => return approvals::approve(context, args).await,
+        Command::Deny(args) => return approvals::deny(context, args).await,
         Command::Policy { command } => policy::run(context, command).await,
         Command::Ui(args) => ui::run(context, args).await,
         Command::Client { command } => client::run(context, command).await,

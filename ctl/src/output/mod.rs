@@ -1,5 +1,7 @@
 //! The only way to the terminal: data to stdout, talk to stderr.
 
+pub mod json;
+pub mod line;
 pub mod progress;
 pub mod style;
 pub mod table;
@@ -11,6 +13,7 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use crate::error::{Failure, Report};
+use line::Line;
 use style::{Style, paint};
 use table::Table;
 
@@ -96,6 +99,21 @@ impl Printer {
         Ok(())
     }
 
+    /// Lines that are safe already, broken to the width of a terminal.
+    pub fn lines(&self, lines: &[Line]) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        let width = if self.out_is_terminal {
+            width(&out)
+        } else {
+            usize::MAX
+        };
+        for line in lines.iter().flat_map(|line| line.wrapped(width)) {
+            writeln!(out, "{}", line.painted(self.color_out))?;
+        }
+        out.flush()?;
+        Ok(())
+    }
+
     /// One document, for commands that answer once.
     pub fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
         self.line(&serde_json::to_string_pretty(value).map_err(io::Error::from)?)
@@ -146,6 +164,13 @@ impl Printer {
         }
         if self.is_json() {
             self.say(&report.to_json());
+        }
+    }
+
+    /// A failure of one of several things, after which the command goes on.
+    pub fn refusal(&self, failure: &Failure) {
+        if let Failure::Report(report) = failure {
+            self.failure(report);
         }
     }
 

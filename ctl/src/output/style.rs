@@ -8,6 +8,7 @@ pub enum Style {
     Warning,
     Bad,
     Hint,
+    Faint,
 }
 
 pub fn paint(text: &str, style: Style, color: bool) -> String {
@@ -18,6 +19,7 @@ pub fn paint(text: &str, style: Style, color: bool) -> String {
         Style::Warning => "33",
         Style::Bad => "1;31",
         Style::Hint => "36",
+        Style::Faint => "2",
     };
     if color {
         format!("\x1b[{code}m{text}\x1b[0m")

@@ -1,5 +1,7 @@
 //! Plain columns that fit the width they are given.
 
+use mcpbridge_proto::visible_line;
+
 use super::style::{Style, paint};
 use super::text;
 
@@ -22,6 +24,14 @@ impl Cell {
     pub fn styled(content: &str, style: Style) -> Self {
         Self {
             text: text::line(content),
+            style,
+        }
+    }
+
+    /// The text of a cell that a person decides by: what would not be seen in it is named.
+    pub fn exact(content: &str, style: Style) -> Self {
+        Self {
+            text: visible_line(content),
             style,
         }
     }

@@ -16,6 +16,19 @@ pub fn for_people(seconds: i64) -> Option<String> {
     Some(format!("{stamp} ({})", distance(seconds - now())))
 }
 
+/// How long it is until then, for a column.
+pub fn left(seconds: i64) -> String {
+    match seconds - now() {
+        ..=0 => "now".to_owned(),
+        left => distance(left),
+    }
+}
+
+/// How long ago it was, for a column.
+pub fn brief(seconds: i64) -> String {
+    distance((seconds - now()).min(-1))
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "Clock belongs to the daemon; here the time is only shown"

@@ -13,7 +13,6 @@ mod pattern;
 mod pointer;
 mod secret;
 mod shell;
-pub mod visible;
 
 pub use caller::{Caller, Channel, Process};
 pub use client::{Client, Scope};
@@ -26,8 +25,8 @@ pub use ids::{
 };
 pub use json::{Exact, InvalidExact, Level};
 pub use loopback::{is_confidential, is_loopback};
+pub use mcpbridge_proto::visible;
 pub use pattern::{InvalidPattern, Pattern};
 pub use pointer::{InvalidPointer, Pointer};
 pub use secret::Secret;
 pub use shell::shell_word;
-pub use visible::visible;
