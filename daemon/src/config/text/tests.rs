@@ -107,7 +107,140 @@ fn values() -> impl Strategy<Value = Value> {
     })
 }
 
+/// JSON as some person may have laid it out: `spaces` says what stands between the tokens.
+#[derive(Debug)]
+struct Layout {
+    spaces: Vec<&'static str>,
+    at: usize,
+}
+
+impl Layout {
+    fn space(&mut self) -> &'static str {
+        self.at += 1;
+        self.spaces[self.at % self.spaces.len()]
+    }
+
+    fn write(&mut self, value: &Value) -> String {
+        let mut items = Vec::new();
+        let brackets = match value {
+            Value::Object(members) => {
+                for (key, value) in members {
+                    let (before, colon, after) = (self.space(), self.space(), self.space());
+                    let value = self.write(value);
+                    items.push(format!("{before}{}{colon}:{after}{value}", quoted(key)));
+                }
+                ['{', '}']
+            }
+            Value::Array(elements) => {
+                for value in elements {
+                    items.push(self.space().to_owned() + &self.write(value));
+                }
+                ['[', ']']
+            }
+            other => return other.to_string(),
+        };
+        let items: Vec<_> = items
+            .iter()
+            .map(|item| item.clone() + self.space())
+            .collect();
+        format!("{}{}{}", brackets[0], items.join(","), brackets[1])
+    }
+}
+
+fn layouts() -> impl Strategy<Value = Layout> {
+    let space = prop::sample::select(vec!["", " ", "\n", "\n  ", "\t", " \r\n\t"]);
+    prop::collection::vec(space, 1..9).prop_map(|spaces| Layout { spaces, at: 0 })
+}
+
+/// How many bytes at the beginning and the end both texts share, none counted twice.
+fn shared(one: &str, other: &str) -> usize {
+    let same = |(a, b): &(u8, u8)| a == b;
+    let front = one.bytes().zip(other.bytes()).take_while(same).count();
+    let back = one.bytes().rev().zip(other.bytes().rev());
+    let shorter = one.len().min(other.len());
+    front + back.take(shorter - front).take_while(same).count()
+}
+
+/// A place in a document: members of objects and elements of arrays.
+fn places(value: &Value, path: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            for (key, value) in members {
+                let path = format!("{path}/{key}");
+                places(value, &path, found);
+                found.push(path);
+            }
+        }
+        Value::Array(elements) => {
+            for (at, value) in elements.iter().enumerate() {
+                let path = format!("{path}/{at}");
+                places(value, &path, found);
+                found.push(path);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Takes one member or element out.
+fn without(value: &Value, place: &str) -> Value {
+    let mut rest = value.clone();
+    let (parent, last) = place.rsplit_once('/').unwrap();
+    match rest.pointer_mut(parent).unwrap() {
+        Value::Object(members) => drop(members.shift_remove(last)),
+        Value::Array(elements) => drop(elements.remove(last.parse().unwrap())),
+        _ => unreachable!(),
+    }
+    rest
+}
+
 proptest! {
+    #[test]
+    fn an_edit_changes_only_the_bytes_it_must(
+        file in values(),
+        picked in any::<prop::sample::Index>(),
+        mut layout in layouts(),
+    ) {
+        let mut all = Vec::new();
+        places(&file, "", &mut all);
+        prop_assume!(!all.is_empty());
+        let place = picked.get(&all);
+        let text = layout.write(&file);
+        let whole = |text: &str, new: &Value| set(text, &[], None, &raw(&new.to_string())).unwrap();
+        prop_assert_eq!(&whole(&text, &file), &text, "no change is no edit");
+
+        // Another value: all but the old one stays.
+        let mut changed = file.clone();
+        *changed.pointer_mut(place).unwrap() = json!("another value");
+        let edited = whole(&text, &changed);
+        prop_assert_eq!(&serde_json::from_str::<Value>(&edited).unwrap(), &changed);
+        let marker = edited.find("\"another value\"").unwrap();
+        let tail = &edited[marker + "\"another value\"".len()..];
+        prop_assert!(text.starts_with(&edited[..marker]) && text.ends_with(tail), "{} {}", text, edited);
+
+        // One thing less: nothing else is written.
+        let rest = without(&file, place);
+        let shorter = whole(&text, &rest);
+        prop_assert_eq!(&serde_json::from_str::<Value>(&shorter).unwrap(), &rest);
+        let repeated = file.pointer(place.rsplit_once('/').unwrap().0).unwrap().is_array();
+        // Of equal elements it cannot be told which one is gone, and later ones move up.
+        if !repeated {
+            prop_assert_eq!(shared(&text, &shorter), shorter.len(), "{} {}", text, shorter);
+        }
+
+        // One thing more: nothing is taken away.
+        let mut more = file.clone();
+        let parent = place.rsplit_once('/').unwrap().0;
+        match more.pointer_mut(parent).unwrap() {
+            Value::Object(members) => drop(members.insert("new".to_owned(), json!([1]))),
+            Value::Array(elements) => elements.push(json!([1])),
+            _ => unreachable!(),
+        }
+        let longer = whole(&text, &more);
+        prop_assert_eq!(&serde_json::from_str::<Value>(&longer).unwrap(), &more);
+        prop_assert_eq!(shared(&text, &longer), text.len(), "{} {}", text, longer);
+    }
+
     #[test]
     fn after_an_edit_the_text_says_the_new_value(
         old in values(),
