@@ -29,6 +29,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "mcpbridge.v1.SetPinRequest",
             "mcpbridge.v1.ClearPinRequest",
             "mcpbridge.v1.ApproveChangesRequest",
+            "mcpbridge.v1.AddServerRequest",
+            "mcpbridge.v1.SetPolicyRequest",
+            "mcpbridge.v1.UnsetPolicyRequest",
+            "mcpbridge.v1.SetPolicyOptionsRequest",
             "mcpbridge.v1.CreateUiLinkResponse",
         ])
         .compile_fds(descriptors)?;

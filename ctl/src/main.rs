@@ -17,6 +17,7 @@ mod error;
 mod exit;
 mod input;
 mod output;
+mod pin;
 mod view;
 
 use std::process::ExitCode;

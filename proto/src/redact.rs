@@ -3,8 +3,9 @@
 use std::fmt;
 
 use crate::v1::{
-    ApproveChangesRequest, ClearPinRequest, CompleteLoginRequest, DecideRequest, Header,
-    OAuthOptions, SetPinRequest,
+    AddServerRequest, ApproveChangesRequest, ClearPinRequest, CompleteLoginRequest, DecideRequest,
+    Header, OAuthOptions, SetPinRequest, SetPolicyOptionsRequest, SetPolicyRequest,
+    UnsetPolicyRequest,
 };
 
 impl fmt::Debug for OAuthOptions {
@@ -56,6 +57,40 @@ impl fmt::Debug for ClearPinRequest {
 impl fmt::Debug for ApproveChangesRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApproveChangesRequest")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for AddServerRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AddServerRequest")
+            .field("name", &self.name)
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SetPolicyRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SetPolicyRequest")
+            .field("rule", &self.rule)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for UnsetPolicyRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnsetPolicyRequest")
+            .field("server", &self.server)
+            .field("tool", &self.tool)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SetPolicyOptionsRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SetPolicyOptionsRequest")
             .field("server", &self.server)
             .finish_non_exhaustive()
     }

@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::input;
+use crate::pin::PinArgs;
 
 #[derive(Args)]
 #[command(after_long_help = "\
@@ -44,6 +45,8 @@ pub struct AddArgs {
     /// Allow the server to be on a private network
     #[arg(long)]
     allow_private_network: bool,
+    #[command(flatten)]
+    pin: PinArgs,
     #[command(flatten)]
     oauth: OAuthArgs,
     #[command(flatten)]
@@ -101,10 +104,17 @@ const OAUTH: [&str; 7] = [
 ];
 
 pub async fn run(context: &Context, args: AddArgs) -> Result<(), Failure> {
-    let browser = args.browser;
+    let (browser, pin) = (args.browser, args.pin);
     let request = request(args)?;
     let client = context.connect().await?;
-    let reply = client.servers().add_server(request).await?.into_inner();
+    let add = async |pin| {
+        let request = AddServerRequest {
+            pin,
+            ..request.clone()
+        };
+        client.servers().add_server(request).await
+    };
+    let reply = pin.send(context, &client, add).await?;
     let server = context.server(reply.server.unwrap_or_default());
     if reply.already_present {
         context

@@ -31,18 +31,30 @@ pub struct Grant {
 }
 
 impl Grant {
-    fn covers(&self, action: &Action, now: Timestamp) -> bool {
-        self.server == action.server
-            && self.address == action.address
-            && self.tool == action.tool
-            && Some(self.tool_digest) == action.tool_digest
+    /// Whether it is about this tool, at this server and its address, with these arguments.
+    pub fn is_about(
+        &self,
+        (server, address): (&ServerName, &str),
+        (tool, tool_digest): (&str, Digest),
+        argument_digest: Digest,
+    ) -> bool {
+        self.server == *server
+            && self.address == address
+            && self.tool == tool
+            && self.tool_digest == tool_digest
             && self
                 .argument_digest
-                .is_none_or(|digest| digest == action.argument_digest)
-            && self
-                .principal
-                .as_ref()
-                .is_none_or(|principal| *principal == action.caller.principal)
+                .is_none_or(|digest| digest == argument_digest)
+    }
+
+    fn covers(&self, action: &Action, now: Timestamp) -> bool {
+        let server = (&action.server, action.address.as_str());
+        action.tool_digest.is_some_and(|digest| {
+            self.is_about(server, (&action.tool, digest), action.argument_digest)
+        }) && self
+            .principal
+            .as_ref()
+            .is_none_or(|principal| *principal == action.caller.principal)
             && self.is_valid(now)
     }
 

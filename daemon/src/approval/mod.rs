@@ -18,7 +18,7 @@ mod records;
 mod ticket;
 mod turn;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub use self::ticket::{Execution, Ticket};
 use crate::clock::SharedClock;
 use crate::lifecycle::Lifecycle;
 use crate::store::{Durability, Store, StoreError};
-use crate::types::{ApprovalId, Decider, Secret, ServerName};
+use crate::types::{ApprovalId, Decider, Digest, Secret, ServerName};
 
 /// A permission "for a duration" is for a piece of work, not for ever.
 const MAX_GRANT_DAYS: u32 = 366;
@@ -323,6 +323,32 @@ impl Approvals {
             queue.revoke(gone, &Decider::Daemon);
         };
         Ok(self.change(Durability::Power, forget, |_, ()| ()).await?)
+    }
+
+    /// Ends what was asked by other rules than those of `versions` and no call waits for: whoever makes
+    /// the call again is judged by the rules of today. A call that waits sees to its own question.
+    ///
+    /// # Errors
+    /// It could not be recorded.
+    pub async fn withdraw_outdated(
+        &self,
+        versions: HashMap<ServerName, Digest>,
+    ) -> Result<(), ApprovalError> {
+        let mut outdated = self.live();
+        outdated.retain(|item| {
+            let now = versions.get(&item.action.server);
+            let is_outdated = now.is_some_and(|now| *now != item.action.policy_version);
+            item.state.is_open() && is_outdated && self.waiting(item.id) == 0
+        });
+        let outdated: HashSet<ApprovalId> = outdated.iter().map(|item| item.id).collect();
+        if outdated.is_empty() {
+            return Ok(());
+        }
+        let why = "the policy has changed since";
+        let withdraw = move |queue: &mut Queue, now| {
+            queue.withdraw(|item| outdated.contains(&item.id), why, now);
+        };
+        Ok(self.change(Durability::Power, withdraw, |_, ()| ()).await?)
     }
 
     /// Ends a question that has become pointless, or an approval that must not be used any more:

@@ -96,6 +96,7 @@ impl Control {
     /// Hands the configured servers to their credentials, approvals and pinned tools: at the start, and after every change. The
     /// registry reads the whole file again then, so what a person wrote into it arrives as well.
     pub async fn sync(&self) {
+        self.record_hand_edits().await;
         let snapshot = self.registry.snapshot();
         let servers = snapshot.iter().map(|server| (&server.name, &server.config));
         self.credentials.sync(servers).await;
@@ -104,6 +105,15 @@ impl Control {
             tracing::warn!(
                 error = chain(&error),
                 "approvals and grants of servers that are gone stay in state.db"
+            );
+        }
+        let versions = snapshot
+            .iter()
+            .map(|server| (server.name.clone(), server.policy.version()));
+        if let Err(error) = self.approvals.withdraw_outdated(versions.collect()).await {
+            tracing::warn!(
+                error = chain(&error),
+                "questions that were asked by other rules stay until they expire"
             );
         }
         let servers = snapshot.iter();

@@ -15,8 +15,8 @@ use super::{Control, decider, server_name, status};
 use crate::config::{AuthMode, OAuthConfig, PolicyConfig, ServerConfig};
 use crate::credentials::{Farewell, ServerSecrets};
 use crate::policy::is_loosening;
-use crate::registry::Added;
-use crate::types::{Effect, Secret, ServerName};
+use crate::registry::{Added, PolicyEdit};
+use crate::types::{Decider, Effect, Secret, ServerName};
 
 /// Names a fixed header must not have: they belong to the connection or to the protocol.
 const RESERVED_HEADERS: [&str; 18] = [
@@ -64,7 +64,7 @@ impl Servers for Control {
         }
         let target = name.clone();
         let added = self
-            .finish(move |this| async move { this.add(&target, config, secrets).await })
+            .finish(move |this| async move { this.add(&target, config, secrets, &by).await })
             .await?;
         let server = self.registry.get(name.as_str()).map_err(status::of)?;
         Ok(Response::new(v1::AddServerResponse {
@@ -99,13 +99,14 @@ impl Servers for Control {
         &self,
         request: Request<v1::RemoveServerRequest>,
     ) -> Result<Response<v1::RemoveServerResponse>, Status> {
+        let by = decider(&request).await;
         let server = self
             .registry
             .get(&request.into_inner().name)
             .map_err(status::of)?;
         let name = server.name.clone();
         let farewell = self
-            .finish(move |this| async move { this.remove(&name).await })
+            .finish(move |this| async move { this.remove(&name, &by).await })
             .await?;
         let warnings = self.revoke(farewell).await?;
         Ok(Response::new(v1::RemoveServerResponse { warnings }))
@@ -131,6 +132,7 @@ impl Control {
         name: &ServerName,
         config: ServerConfig,
         secrets: ServerSecrets,
+        by: &Decider,
     ) -> Result<Added, Status> {
         let added = self
             .registry
@@ -148,16 +150,31 @@ impl Control {
                 return Err(status::of(error));
             }
         }
+        if added == Added::New {
+            let edit = PolicyEdit {
+                name: name.clone(),
+                before: None,
+                after: self.registry.get(name.as_str()).ok(),
+            };
+            self.record_policy(&edit, by).await;
+        }
         Ok(added)
     }
 
     /// Secrets first: when that fails, the entry is still there to try again with.
-    async fn remove(&self, name: &ServerName) -> Result<Farewell, Status> {
+    async fn remove(&self, name: &ServerName, by: &Decider) -> Result<Farewell, Status> {
+        let before = self.registry.get(name.as_str()).ok();
         let farewell = self.credentials.forget(name).await.map_err(status::of)?;
         if let Err(error) = self.registry.remove(name).await {
             farewell.revoke().await;
             return Err(status::of(error));
         }
+        let edit = PolicyEdit {
+            name: name.clone(),
+            before,
+            after: None,
+        };
+        self.record_policy(&edit, by).await;
         Ok(farewell)
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Registry, RegistryError, Snapshot, compile};
 use crate::config::{self, AuditConfig, Config};
 use crate::error::{Classify, chain};
+use crate::types::ServerName;
 
 /// How the file stands to what the daemon goes by.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,7 +33,7 @@ impl Registry {
     /// The file cannot be read or is not valid: nothing changes then, and [`FileState`] says so.
     pub async fn reload(&self) -> Result<(), RegistryError> {
         let _writing = self.writing.lock().await;
-        self.read().await
+        self.read(None).await
     }
 
     /// Follows how the file stands.
@@ -40,7 +41,8 @@ impl Registry {
         self.file.subscribe()
     }
 
-    pub(super) async fn read(&self) -> Result<(), RegistryError> {
+    /// `edited` is the server that a command has just changed; other changes were made by hand.
+    pub(super) async fn read(&self, edited: Option<&ServerName>) -> Result<(), RegistryError> {
         let dir = self.dir.clone();
         let before = self.snapshot();
         let reading = tokio::task::spawn_blocking(move || {
@@ -52,6 +54,7 @@ impl Registry {
             reading.await.map_err(|_| RegistryError::Interrupted)?;
         match read {
             Ok((config, snapshot)) => {
+                self.by_hand.note(&self.snapshot(), &snapshot, edited);
                 self.publish(snapshot);
                 self.accept(&config);
                 Ok(())

@@ -7,6 +7,7 @@
 
 mod error;
 mod file;
+mod hand;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,8 @@ use tokio::sync::{Mutex, watch};
 
 pub use self::error::RegistryError;
 pub use self::file::{FileState, Rejected};
+use self::hand::HandEdits;
+pub use self::hand::PolicyEdit;
 pub use self::rules::{PolicyChange, RuleKey};
 pub use self::watcher::FileWatch;
 use crate::config::{self, Config, ConfigError, ServerConfig};
@@ -65,6 +68,10 @@ impl Snapshot {
         self.servers.values()
     }
 
+    pub fn names(&self) -> impl Iterator<Item = &ServerName> {
+        self.servers.keys()
+    }
+
     pub fn len(&self) -> usize {
         self.servers.len()
     }
@@ -99,6 +106,7 @@ pub struct Registry {
     published: watch::Sender<Arc<Snapshot>>,
     /// The settings the daemon was started with, as the file had them.
     started_with: Arc<Config>,
+    by_hand: HandEdits,
     file: watch::Sender<FileState>,
 }
 
@@ -110,6 +118,7 @@ impl Registry {
             writing: Arc::default(),
             published: watch::Sender::new(Arc::new(compile(config, &Snapshot::default()))),
             started_with: Arc::new(config.clone()),
+            by_hand: HandEdits::default(),
             file: watch::Sender::default(),
         }
     }
@@ -136,7 +145,7 @@ impl Registry {
         server: ServerConfig,
     ) -> Result<Added, RegistryError> {
         let _writing = self.writing.lock().await;
-        self.read().await?;
+        self.read(None).await?;
         if let Some(present) = self.snapshot().get(name.as_str()) {
             return match difference(&present.config, &server) {
                 None => Ok(Added::AlreadyPresent),
@@ -147,17 +156,21 @@ impl Registry {
             };
         }
         let target = name.clone();
-        self.edit(move |dir| config::upsert_server(dir, &target, &server))
-            .await?;
+        self.edit(name, move |dir| {
+            config::upsert_server(dir, &target, &server)
+        })
+        .await?;
         Ok(Added::New)
     }
 
     pub async fn remove(&self, name: &ServerName) -> Result<(), RegistryError> {
         let _writing = self.writing.lock().await;
-        self.read().await?;
+        self.read(None).await?;
         let target = name.clone();
-        self.edit(move |dir| config::remove_server(dir, &target).map(drop))
-            .await
+        self.edit(name, move |dir| {
+            config::remove_server(dir, &target).map(drop)
+        })
+        .await
     }
 
     /// Remembers scopes a person asked for, so that the next sign-in asks for them too.
@@ -167,7 +180,7 @@ impl Registry {
         scopes: &[String],
     ) -> Result<(), RegistryError> {
         let _writing = self.writing.lock().await;
-        self.read().await?;
+        self.read(None).await?;
         let mut server = self.get(name.as_str())?.config.clone();
         let known = server.oauth.scopes.len();
         for scope in scopes {
@@ -179,20 +192,23 @@ impl Registry {
             return Ok(());
         }
         let target = name.clone();
-        self.edit(move |dir| config::upsert_server(dir, &target, &server))
-            .await
+        self.edit(name, move |dir| {
+            config::upsert_server(dir, &target, &server)
+        })
+        .await
     }
 
-    /// Runs `change` on the file, then publishes what the file says. A file that is not valid is not
-    /// changed.
+    /// Runs `change`, which is about `name`, on the file, then publishes what the file says. A file that
+    /// is not valid is not changed.
     async fn edit(
         &self,
+        name: &ServerName,
         change: impl FnOnce(&ConfigDir) -> Result<(), ConfigError> + Send + 'static,
     ) -> Result<(), RegistryError> {
         let dir = self.dir.clone();
         let written = tokio::task::spawn_blocking(move || change(&dir));
         written.await.map_err(|_| RegistryError::Interrupted)??;
-        self.read().await
+        self.read(Some(name)).await
     }
 }
 

@@ -108,14 +108,15 @@ impl Registry {
     /// valid.
     pub async fn apply(&self, change: PolicyChange) -> Result<(), RegistryError> {
         let _writing = self.writing.lock().await;
-        self.read().await?;
+        self.read(None).await?;
         if self.get(change.name.as_str())?.config != change.old {
             return Err(RegistryError::Crossed);
         }
         if change.new == change.old {
             return Ok(());
         }
-        self.edit(move |dir| {
+        let name = change.name.clone();
+        self.edit(&name, move |dir| {
             config::set_policy(dir, &change.name, &change.new.policy, change.new.trusted)
         })
         .await

@@ -117,6 +117,40 @@ async fn a_command_keeps_the_rules_that_were_written_by_hand_since() {
 }
 
 #[tokio::test]
+async fn rules_changed_by_hand_are_told_from_those_changed_by_command() {
+    let (dir, registry, name) = with_server().await;
+    assert!(registry.take_hand_edits().is_empty(), "added by command");
+    let file = |policy: &str| {
+        let server = format!(r#"{{"url": "https://mcp.stripe.com", "policy": {policy}}}"#);
+        format!(r#"{{"version": "1.0", "servers": {{"stripe": {server}}}}}"#)
+    };
+    write(&dir, &file(r#"{"tools": {"a": "deny"}}"#));
+    registry.reload().await.unwrap();
+    write(&dir, &file(r#"{"default": "allow"}"#));
+    let mut change = registry.propose(&name).await.unwrap();
+    let edits = registry.take_hand_edits();
+    assert_eq!(edits.len(), 1, "two changes are one");
+    let edit = edits.first().unwrap();
+    assert_eq!(edit.before.as_ref().unwrap().config.policy.tools.len(), 0);
+    let after = &edit.after.as_ref().unwrap().config.policy;
+    assert_eq!(after.default, Effect::Allow);
+    assert!(edit.is_loosening());
+    change.set(RuleKey::Default, Effect::Deny);
+    registry.apply(change).await.unwrap();
+    assert!(registry.take_hand_edits().is_empty());
+    // There and back is no change, and neither is another setting.
+    write(&dir, &file(r#"{"default": "ask"}"#));
+    registry.reload().await.unwrap();
+    write(&dir, &file(r#"{"default": "deny"}, "trusted": false"#));
+    registry.reload().await.unwrap();
+    assert!(registry.take_hand_edits().is_empty());
+    write(&dir, r#"{"version": "1.0"}"#);
+    registry.reload().await.unwrap();
+    let gone = registry.take_hand_edits();
+    assert!(gone.first().unwrap().after.is_none());
+}
+
+#[tokio::test]
 async fn a_file_that_is_not_valid_is_told_until_it_is() {
     let (dir, registry, _name) = with_server().await;
     let mut file = registry.file();

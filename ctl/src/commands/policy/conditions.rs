@@ -120,7 +120,7 @@ fn quoted(text: &str) -> Result<Box<RawValue>, String> {
     serde_json::value::to_raw_value(text).map_err(|error| error.to_string())
 }
 
-fn annotation(text: &str) -> Result<(String, bool), String> {
+pub(super) fn annotation(text: &str) -> Result<(String, bool), String> {
     let said = text
         .split_once('=')
         .and_then(|(hint, value)| Some((hint.to_owned(), value.parse().ok()?)));

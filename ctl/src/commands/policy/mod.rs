@@ -1,12 +1,13 @@
 //! `policy`: which tool calls run.
 
 mod conditions;
+mod trial;
 
 use clap::{Args, Subcommand, ValueEnum};
 use mcpbridge_proto::Client;
 use mcpbridge_proto::v1::{
     ListPoliciesRequest, ListPoliciesResponse, PolicyRule, SetPolicyOptionsRequest,
-    SetPolicyRequest, TestPolicyRequest, UnsetPolicyRequest,
+    SetPolicyRequest, UnsetPolicyRequest,
 };
 use serde::Serialize;
 
@@ -14,7 +15,9 @@ use self::conditions::Conditions;
 use crate::cli::Effect;
 use crate::context::Context;
 use crate::error::Failure;
+use crate::exit::Exit;
 use crate::output::table::Table;
+use crate::pin::PinArgs;
 use crate::view::{PolicyView, effect_in_words, some};
 
 #[derive(Subcommand)]
@@ -34,6 +37,8 @@ pub enum PolicyCommand {
         server: String,
         #[arg(value_enum, default_value = "on")]
         switch: Switch,
+        #[command(flatten)]
+        pin: PinArgs,
     },
     /// Accept approvals that come through the asking client, or not
     WeakApproval {
@@ -41,19 +46,11 @@ pub enum PolicyCommand {
         server: String,
         #[arg(value_enum, default_value = "on")]
         switch: Switch,
+        #[command(flatten)]
+        pin: PinArgs,
     },
     /// Say what would happen to a call, and which rule decides
-    Test {
-        /// Name of the server
-        server: String,
-        /// Name of the tool
-        tool: String,
-        /// Arguments of the call, a JSON object
-        arguments: Option<String>,
-        /// Who would be calling: client:NAME, exe:PATH or uid:NUMBER
-        #[arg(long, value_name = "CALLER")]
-        caller: Vec<String>,
-    },
+    Test(trial::TestArgs),
 }
 
 #[derive(Args)]
@@ -68,6 +65,8 @@ pub struct SetArgs {
     effect: Effect,
     #[command(flatten)]
     conditions: Conditions,
+    #[command(flatten)]
+    pin: PinArgs,
 }
 
 #[derive(Args)]
@@ -81,20 +80,14 @@ pub struct UnsetArgs {
     /// The rule by its number in `policy list`, instead of tool and conditions
     #[arg(long, value_name = "NUMBER", conflicts_with_all = ["tool", "arguments", "annotations", "callers"])]
     rule: Option<u32>,
+    #[command(flatten)]
+    pin: PinArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 pub enum Switch {
     On,
     Off,
-}
-
-#[derive(Serialize)]
-struct Tested<'a> {
-    server: &'a str,
-    tool: &'a str,
-    effect: &'a str,
-    explanation: &'a str,
 }
 
 #[derive(Serialize)]
@@ -117,38 +110,33 @@ pub async fn run(context: &Context, command: PolicyCommand) -> Result<(), Failur
         PolicyCommand::List { server } => list(context, server.unwrap_or_default()).await,
         PolicyCommand::Set(args) => set(context, args).await,
         PolicyCommand::Unset(args) => unset(context, args).await,
-        PolicyCommand::Trust { server, switch } => {
+        PolicyCommand::Trust {
+            server,
+            switch,
+            pin,
+        } => {
             let trusted = Some(switch == Switch::On);
             let request = SetPolicyOptionsRequest {
                 server,
                 trusted,
                 ..SetPolicyOptionsRequest::default()
             };
-            switch_option(context, request).await
+            switch_option(context, request, pin).await
         }
-        PolicyCommand::WeakApproval { server, switch } => {
+        PolicyCommand::WeakApproval {
+            server,
+            switch,
+            pin,
+        } => {
             let accept_weak_approval = Some(switch == Switch::On);
             let request = SetPolicyOptionsRequest {
                 server,
                 accept_weak_approval,
                 ..SetPolicyOptionsRequest::default()
             };
-            switch_option(context, request).await
+            switch_option(context, request, pin).await
         }
-        PolicyCommand::Test {
-            server,
-            tool,
-            arguments,
-            caller,
-        } => {
-            let request = TestPolicyRequest {
-                server,
-                tool,
-                arguments_json: arguments.unwrap_or_default(),
-                caller,
-            };
-            test(context, request).await
-        }
+        PolicyCommand::Test(args) => trial::run(context, args).await,
     }
 }
 
@@ -206,11 +194,14 @@ async fn set(context: &Context, args: SetArgs) -> Result<(), Failure> {
         ..PolicyRule::default()
     };
     let client = context.connect().await?;
-    let request = SetPolicyRequest {
-        rule: Some(rule.clone()),
-        pin: String::new(),
+    let set = async |pin| {
+        let rule = Some(rule.clone());
+        client
+            .policy()
+            .set_policy(SetPolicyRequest { rule, pin })
+            .await
     };
-    client.policy().set_policy(request).await?;
+    args.pin.send(context, &client, set).await?;
     let said = format!(
         "{}: {}",
         subject(&rule.server, &rule.tool, &rule.conditions_json),
@@ -226,10 +217,12 @@ async fn unset(context: &Context, args: UnsetArgs) -> Result<(), Failure> {
             let list = fetch(&client, args.server.clone()).await?;
             let rule = list.rules.into_iter().find(|rule| rule.number == number);
             let rule = rule.filter(|rule| rule.number > 0).ok_or_else(|| {
-                Failure::usage(format!(
-                    "{} has no rule {number}; see `mcpbridgectl policy list {}`",
-                    args.server, args.server
-                ))
+                let list = context.command(&format!("policy list {}", args.server));
+                Failure::new(
+                    Exit::NotFound,
+                    format!("{} has no rule {number}", args.server),
+                )
+                .hint(format!("`{list}` shows them"))
             })?;
             (rule.tool, rule.conditions_json)
         }
@@ -238,13 +231,16 @@ async fn unset(context: &Context, args: UnsetArgs) -> Result<(), Failure> {
             (args.tool.unwrap_or_default(), conditions)
         }
     };
-    let request = UnsetPolicyRequest {
-        server: args.server.clone(),
-        tool: tool.clone(),
-        conditions_json: conditions_json.clone(),
-        pin: String::new(),
+    let unset = async |pin| {
+        let request = UnsetPolicyRequest {
+            server: args.server.clone(),
+            tool: tool.clone(),
+            conditions_json: conditions_json.clone(),
+            pin,
+        };
+        client.policy().unset_policy(request).await
     };
-    client.policy().unset_policy(request).await?;
+    args.pin.send(context, &client, unset).await?;
     let unset = Unset {
         server: &args.server,
         tool: some(&tool),
@@ -257,10 +253,20 @@ async fn unset(context: &Context, args: UnsetArgs) -> Result<(), Failure> {
     context.printer.done(&unset, &said)
 }
 
-async fn switch_option(context: &Context, request: SetPolicyOptionsRequest) -> Result<(), Failure> {
+async fn switch_option(
+    context: &Context,
+    asked: SetPolicyOptionsRequest,
+    pin: PinArgs,
+) -> Result<(), Failure> {
     let client = context.connect().await?;
-    let asked = request.clone();
-    client.policy().set_policy_options(request).await?;
+    let switch = async |pin| {
+        let request = SetPolicyOptionsRequest {
+            pin,
+            ..asked.clone()
+        };
+        client.policy().set_policy_options(request).await
+    };
+    pin.send(context, &client, switch).await?;
     let server = &asked.server;
     let said = match (asked.trusted, asked.accept_weak_approval) {
         (Some(true), _) => format!("rules go by what {server} says about its tools"),
@@ -274,22 +280,6 @@ async fn switch_option(context: &Context, request: SetPolicyOptionsRequest) -> R
         accept_weak_approval: asked.accept_weak_approval,
     };
     context.printer.done(&switched, &said)
-}
-
-async fn test(context: &Context, request: TestPolicyRequest) -> Result<(), Failure> {
-    let client = context.connect().await?;
-    let asked = request.clone();
-    let reply = client.policy().test_policy(request).await?.into_inner();
-    if context.printer.is_json() {
-        return context.printer.json(&Tested {
-            server: &asked.server,
-            tool: &asked.tool,
-            effect: &reply.effect,
-            explanation: &reply.explanation,
-        });
-    }
-    // It names the effect itself.
-    context.printer.line(&reply.explanation)
 }
 
 fn subject(server: &str, tool: &str, conditions_json: &str) -> String {

@@ -238,6 +238,35 @@ async fn a_server_that_is_gone_takes_its_questions_and_grants_along() {
 }
 
 #[tokio::test]
+async fn what_nobody_waits_for_ends_with_the_policy_it_was_asked_under() {
+    let bench = Bench::new().await;
+    let left = bench.submit(action("{}")).await.id();
+    let used = bench.submit(action(r#"{"approved":true}"#)).await.id();
+    bench.approve(used).await;
+    let waits = bench.submit(action(r#"{"waits":true}"#)).await;
+    let now = |policy: &[u8]| HashMap::from([("stripe".parse().unwrap(), Digest::of(policy))]);
+    let states = async || {
+        let mut states = Vec::new();
+        for id in [left, used, waits.id()] {
+            states.push(bench.approvals.get(id).await.unwrap().state);
+        }
+        states
+    };
+    let same = now(b"policy");
+    bench.approvals.withdraw_outdated(same).await.unwrap();
+    assert_eq!(
+        states().await,
+        [State::Pending, State::Approved, State::Pending]
+    );
+    let other = now(b"another");
+    bench.approvals.withdraw_outdated(other).await.unwrap();
+    assert_eq!(
+        states().await,
+        [State::Withdrawn, State::Withdrawn, State::Pending]
+    );
+}
+
+#[tokio::test]
 async fn the_history_is_read_from_the_newest_backwards() {
     let bench = Bench::new().await;
     let mut ids = Vec::new();

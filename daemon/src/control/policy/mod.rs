@@ -1,7 +1,9 @@
 //! The rules that decide about tool calls.
 
+mod trail;
+mod trial;
+
 use std::collections::BTreeMap;
-use std::error::Error;
 
 use mcpbridge_proto::v1::policy_server::Policy;
 use mcpbridge_proto::v1::{
@@ -10,16 +12,13 @@ use mcpbridge_proto::v1::{
     TestPolicyResponse, UnsetPolicyRequest, UnsetPolicyResponse,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use serde_json::value::RawValue;
 use tonic::{Request, Response, Status};
 
-use super::{Control, decider, server_name, status};
-use crate::audit::{Event, Kind};
-use crate::config::{CallerRule, Hint, InvalidCaller, Predicate, RuleConfig, ServerConfig};
-use crate::policy::{Call, CallerFacts, rules};
-use crate::registry::{PolicyChange, RuleKey};
-use crate::types::{Decider, Effect, Pointer, Secret, ServerName};
+use super::{Control, decider, pin as pin_of, server_name, status};
+use crate::config::{CallerRule, Hint, Predicate, RuleConfig, ServerConfig};
+use crate::policy::{Rule, rules};
+use crate::registry::{PolicyChange, PolicyEdit, RuleKey};
+use crate::types::{Decider, Effect, Pointer, ServerName};
 
 #[tonic::async_trait]
 impl Policy for Control {
@@ -104,81 +103,7 @@ impl Policy for Control {
         &self,
         request: Request<TestPolicyRequest>,
     ) -> Result<Response<TestPolicyResponse>, Status> {
-        let request = request.into_inner();
-        let server = self.registry.get(&request.server).map_err(status::of)?;
-        let arguments = match request.arguments_json.as_str() {
-            "" => None,
-            text => Some(object(text)?),
-        };
-        let caller = Supposed::parse(&request.caller)?;
-        let call = Call {
-            tool: &request.tool,
-            arguments,
-            annotations: None,
-            caller: &caller,
-        };
-        let verdict = server.policy.evaluate(&call);
-        Ok(Response::new(TestPolicyResponse {
-            effect: verdict.effect.to_string(),
-            explanation: verdict.explanation(),
-        }))
-    }
-}
-
-/// Kept as it is written: what two readers may disagree about is a thing to test.
-fn object(text: &str) -> Result<&RawValue, Status> {
-    let json: &RawValue =
-        serde_json::from_str(text).map_err(|error| status::invalid("arguments", &error))?;
-    if json.get().starts_with('{') {
-        Ok(json)
-    } else {
-        Err(status::refuse("arguments: a JSON object is expected"))
-    }
-}
-
-/// A caller somebody asks about.
-#[derive(Default)]
-struct Supposed {
-    client: Option<String>,
-    uid: Option<u32>,
-    exe: Option<String>,
-}
-
-impl Supposed {
-    fn parse(facts: &[String]) -> Result<Self, Status> {
-        let mut supposed = Self::default();
-        for fact in facts {
-            let wrong = |error: &dyn Error| status::invalid("caller", error);
-            // A path is a path here, whatever characters a pattern could not have.
-            let is_new = match fact.strip_prefix("exe:").filter(|path| !path.is_empty()) {
-                Some(path) => supposed.exe.replace(path.to_owned()).is_none(),
-                None => match fact.parse().map_err(|error: InvalidCaller| wrong(&error))? {
-                    CallerRule::Client(name) => supposed.client.replace(name.to_string()).is_none(),
-                    CallerRule::Uid(uid) => supposed.uid.replace(uid).is_none(),
-                    CallerRule::Exe(_) => true,
-                },
-            };
-            if !is_new {
-                return Err(status::refuse(
-                    "caller: say each of client, exe and uid at most once",
-                ));
-            }
-        }
-        Ok(supposed)
-    }
-}
-
-impl CallerFacts for Supposed {
-    fn client(&self) -> Option<&str> {
-        self.client.as_deref()
-    }
-
-    fn uid(&self) -> Option<u32> {
-        self.uid
-    }
-
-    fn exe(&self) -> Option<&str> {
-        self.exe.as_deref()
+        self.try_call(request.into_inner()).await.map(Response::new)
     }
 }
 
@@ -191,9 +116,10 @@ impl Control {
         by: Decider,
         edit: impl FnOnce(&mut PolicyChange) -> Result<(), Status> + Send + 'static,
     ) -> Result<(), Status> {
-        let pin = (!pin.is_empty()).then(|| Secret::new(pin));
+        let pin = pin_of(pin);
         self.finish(move |this| async move {
             let mut change = this.registry.propose(&name).await.map_err(status::of)?;
+            this.record_hand_edits().await;
             edit(&mut change)?;
             if change.new == change.old {
                 return Ok(());
@@ -202,22 +128,20 @@ impl Control {
                 let authorized = this.approvals.authorize(pin.as_ref(), &by).await;
                 authorized.map_err(status::of)?;
             }
-            let changed = Event::new(Kind::PolicyChanged)
-                .server(&name)
-                .actor(&by)
-                .detail(json!({ "old": recorded(&change.old), "new": recorded(&change.new) }));
+            let before = this.registry.get(name.as_str()).map_err(status::of)?;
             this.registry.apply(change).await.map_err(status::of)?;
-            this.audit.record_afterwards(changed).await;
+            let after = this.registry.get(name.as_str()).map_err(status::of)?;
+            let (before, after) = (Some(before), Some(after));
+            let edit = PolicyEdit {
+                name,
+                before,
+                after,
+            };
+            this.record_policy(&edit, &by).await;
             Ok(())
         })
         .await
     }
-}
-
-/// As a text: a JSON tree would not keep the digits of its numbers.
-fn recorded(server: &ServerConfig) -> String {
-    let policy = serde_json::to_string(&server.policy).unwrap_or_default();
-    format!("{{\"trusted\":{},\"policy\":{policy}}}", server.trusted)
 }
 
 /// What a rule asks of a call besides its tool.
@@ -273,25 +197,29 @@ fn listed(name: &ServerName, server: &ServerConfig) -> Vec<PolicyRule> {
         effect: server.policy.default.to_string(),
         ..PolicyRule::default()
     };
-    let rules = rules(&server.policy).map(|rule| PolicyRule {
-        server: name.to_string(),
+    let rules = rules(&server.policy).map(|rule| shown(name, &rule));
+    std::iter::once(default).chain(rules).collect()
+}
+
+fn shown(server: &ServerName, rule: &Rule) -> PolicyRule {
+    PolicyRule {
+        server: server.to_string(),
         tool: rule.config.tools.to_string(),
         effect: rule.effect().to_string(),
         number: u32::try_from(rule.number).unwrap_or(u32::MAX),
         text: rule.to_string(),
-        conditions_json: conditions_json(rule.config),
-    });
-    std::iter::once(default).chain(rules).collect()
+        conditions_json: conditions_json(&rule.config),
+    }
 }
 
-fn conditions_json(rule: RuleConfig) -> String {
+fn conditions_json(rule: &RuleConfig) -> String {
     if rule.is_bare() {
         return String::new();
     }
     let conditions = Conditions {
-        arguments: rule.arguments,
-        annotations: rule.annotations,
-        callers: rule.callers,
+        arguments: rule.arguments.clone(),
+        annotations: rule.annotations.clone(),
+        callers: rule.callers.clone(),
     };
     serde_json::to_string(&conditions).unwrap_or_default()
 }
