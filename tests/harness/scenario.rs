@@ -21,9 +21,17 @@ pub struct Builder {
     daemon: Vec<String>,
     home: Option<Arc<Home>>,
     key_store: &'static str,
+    settings: Vec<(&'static str, Value)>,
 }
 
 impl Builder {
+    /// A setting in `config.json`, by its top-level name.
+    #[must_use]
+    pub fn setting(mut self, name: &'static str, value: Value) -> Self {
+        self.settings.push((name, value));
+        self
+    }
+
     #[must_use]
     pub fn authz(mut self, options: AsOptions) -> Self {
         self.authz = options;
@@ -65,6 +73,13 @@ impl Builder {
         let mcp = FakeMcp::start(options, &secrets).await;
         let home = self.home.unwrap_or_else(Home::create);
         home.init(self.key_store).await;
+        if !self.settings.is_empty() {
+            edit(&home, |config| {
+                for (name, value) in self.settings {
+                    config[name] = value;
+                }
+            });
+        }
         let arguments: Vec<&str> = self.daemon.iter().map(String::as_str).collect();
         let daemon = TestDaemon::start_with(&home, &arguments).await;
         let ctl = Ctl::new(&home);
@@ -103,6 +118,7 @@ impl Scenario {
             daemon: Vec::new(),
             home: None,
             key_store: "key-file",
+            settings: Vec::new(),
         }
     }
 
@@ -150,10 +166,7 @@ impl Scenario {
 
     /// Edits `config.json` by hand, as a person does, and starts the daemon anew.
     pub async fn configure(&mut self, change: impl FnOnce(&mut Value)) {
-        let path = self.home.config_file();
-        let mut config = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        change(&mut config);
-        fs::write(&path, config.to_string()).unwrap();
+        edit(&self.home, change);
         self.daemon.restart().await;
     }
 
@@ -220,6 +233,13 @@ impl Scenario {
             found.join("\n")
         );
     }
+}
+
+fn edit(home: &Home, change: impl FnOnce(&mut Value)) {
+    let path = home.config_file();
+    let mut config = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    change(&mut config);
+    fs::write(&path, config.to_string()).unwrap();
 }
 
 /// What Rust prints about a panic, and what the daemon's own hook logs instead.

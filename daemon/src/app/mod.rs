@@ -27,7 +27,7 @@ use crate::error::chain;
 use crate::http::sessions::Sessions;
 use crate::lifecycle::Lifecycle;
 use crate::paths::ConfigDir;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Parts, Pipeline};
 use crate::registry::Registry;
 use crate::server::HttpServer;
 use crate::store::Store;
@@ -119,7 +119,7 @@ impl App {
             .await
             .map_err(fail)?;
         let credentials = Credentials::new(
-            vault,
+            vault.clone(),
             audit.clone(),
             net::Client::new(),
             clock.clone(),
@@ -132,13 +132,19 @@ impl App {
         let clients = Clients::open(store, clock.clone(), lifecycle.clone(), token_required)
             .await
             .map_err(fail)?;
-        let pipeline = Pipeline::new(
-            &config,
-            registry.clone(),
-            credentials.clone(),
-            clients.clone(),
-            lifecycle.clone(),
-        );
+        let parts = Parts {
+            registry: registry.clone(),
+            credentials: credentials.clone(),
+            clients: clients.clone(),
+            catalog: catalog.clone(),
+            approvals: approvals.clone(),
+            audit: audit.clone(),
+            vault: vault.clone(),
+            clock: clock.clone(),
+            lifecycle: lifecycle.clone(),
+            base_url: base_url.clone(),
+        };
+        let pipeline = Pipeline::new(&config, parts);
 
         let sessions = Sessions::new(clock.clone(), http.port());
         let web = web::Web {

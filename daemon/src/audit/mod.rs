@@ -29,7 +29,7 @@ use crate::config::{AuditArguments, AuditConfig};
 use crate::error::chain;
 use crate::lifecycle::Lifecycle;
 use crate::store::{Durability, Store, StoreError};
-use crate::types::Digest;
+use crate::types::{CLIENT_TOKEN_PREFIX, Digest};
 
 pub use self::chain::append;
 pub use self::event::{Event, Kind};
@@ -117,11 +117,17 @@ impl Audit {
         }
     }
 
+    /// Whether records hold these arguments, or only their digest. What holds a client's token is
+    /// never kept: that lets a program in.
+    pub fn keeps(&self, arguments: &str) -> bool {
+        self.settings().arguments == AuditArguments::Keep
+            && !arguments.contains(CLIENT_TOKEN_PREFIX)
+    }
+
     /// How the arguments of a call, or of an approval, stand in the details of a record: always with
     /// their digest, and as they are unless the settings say otherwise or they are very long.
     pub fn arguments(&self, arguments: &str, digest: &Digest) -> Value {
-        let redact = self.settings().arguments == AuditArguments::Redact;
-        if redact || arguments.len() > MAX_ARGUMENTS {
+        if !self.keeps(arguments) || arguments.len() > MAX_ARGUMENTS {
             json!({ "digest": digest, "bytes": arguments.len() })
         } else {
             json!({ "digest": digest, "text": arguments })

@@ -8,10 +8,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
 use super::ClientError;
-use crate::types::{Digest, Secret};
+use crate::types::{CLIENT_TOKEN_PREFIX as PREFIX, Digest, Secret};
 
-/// Marks a token as ours. Other values of `Authorization` are meant for somebody else.
-const PREFIX: &str = "mcpb_";
 const SCHEME: &str = "bearer";
 
 /// 256 random bits.

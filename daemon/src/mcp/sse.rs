@@ -1,9 +1,38 @@
-//! Reading an event stream (WHATWG HTML §9.2.6), for our own requests. The relay never does this:
-//! it passes bytes.
+//! Reading an event stream (WHATWG HTML §9.2.6): for our own requests, and for the answers to calls
+//! that a person approved. Other answers pass as bytes, unread.
 
-/// Collects the `data` of events from chunks of bytes that may end anywhere.
+/// One event, or comments, as they came: everything up to and with the empty line that ends it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Event {
+    pub raw: Vec<u8>,
+    /// None without any, or where it is empty: such events are not for the receiver's eyes.
+    pub data: Option<Vec<u8>>,
+    /// A client may ask for what follows this event (`Last-Event-ID`).
+    pub has_id: bool,
+}
+
+impl Event {
+    /// The same event with other data, which must be free of line ends.
+    #[must_use]
+    pub fn with_data(&self, data: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.raw.len() + data.len());
+        for line in self.raw.split(|byte| matches!(byte, b'\n' | b'\r')) {
+            if !line.is_empty() && !line.starts_with(b"data") {
+                out.extend_from_slice(line);
+                out.push(b'\n');
+            }
+        }
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(data);
+        out.extend_from_slice(b"\n\n");
+        out
+    }
+}
+
+/// Finds events in chunks of bytes that may end anywhere.
 #[derive(Debug)]
 pub struct EventReader {
+    event: Event,
     line: Vec<u8>,
     data: Vec<u8>,
     has_data: bool,
@@ -17,9 +46,10 @@ pub struct EventReader {
 pub struct EventTooLarge(pub usize);
 
 impl EventReader {
-    /// `limit` caps one event and one line, so that a stream without an end cannot fill memory.
+    /// `limit` caps one event, so that a stream without an end cannot fill memory.
     pub fn new(limit: usize) -> Self {
         Self {
+            event: Event::default(),
             line: Vec::new(),
             data: Vec::new(),
             has_data: false,
@@ -28,9 +58,11 @@ impl EventReader {
         }
     }
 
-    /// Feeds a chunk; returns the data of the events it completes. Events without data, comments,
-    /// ids and retry times are passed over.
-    pub fn feed(&mut self, chunk: &[u8]) -> Result<Vec<Vec<u8>>, EventTooLarge> {
+    /// Feeds a chunk; returns the events it completes, line ends made one.
+    ///
+    /// # Errors
+    /// An event is larger than the limit.
+    pub fn feed(&mut self, chunk: &[u8]) -> Result<Vec<Event>, EventTooLarge> {
         let mut events = Vec::new();
         for &byte in chunk {
             let ends_crlf = byte == b'\n' && self.after_cr;
@@ -39,11 +71,13 @@ impl EventReader {
                 continue;
             }
             if matches!(byte, b'\n' | b'\r') {
+                self.event.raw.push(b'\n');
                 events.extend(self.end_of_line());
             } else {
+                self.event.raw.push(byte);
                 self.line.push(byte);
             }
-            if self.line.len() + self.data.len() > self.limit {
+            if self.event.raw.len() > self.limit {
                 return Err(EventTooLarge(self.limit));
             }
         }
@@ -51,24 +85,30 @@ impl EventReader {
     }
 
     /// Takes the finished line in; returns an event if the line was the empty one that ends it.
-    fn end_of_line(&mut self) -> Option<Vec<u8>> {
+    fn end_of_line(&mut self) -> Option<Event> {
         let line = std::mem::take(&mut self.line);
         if line.is_empty() {
             let data = std::mem::take(&mut self.data);
             let complete = std::mem::take(&mut self.has_data) && !data.is_empty();
-            return complete.then_some(data);
+            let mut event = std::mem::take(&mut self.event);
+            event.data = complete.then_some(data);
+            return Some(event);
         }
         let (field, value) = match line.iter().position(|b| *b == b':') {
             Some(colon) => (&line[..colon], &line[colon + 1..]),
             None => (&line[..], &[][..]),
         };
-        if field == b"data" {
-            if self.has_data {
-                self.data.push(b'\n');
+        match field {
+            b"data" => {
+                if self.has_data {
+                    self.data.push(b'\n');
+                }
+                self.has_data = true;
+                self.data
+                    .extend_from_slice(value.strip_prefix(b" ").unwrap_or(value));
             }
-            self.has_data = true;
-            self.data
-                .extend_from_slice(value.strip_prefix(b" ").unwrap_or(value));
+            b"id" => self.event.has_id = true,
+            _ => {}
         }
         None
     }
@@ -86,7 +126,8 @@ mod tests {
         }
         events
             .into_iter()
-            .map(|e| String::from_utf8(e).unwrap())
+            .filter_map(|event| event.data)
+            .map(|data| String::from_utf8(data).unwrap())
             .collect()
     }
 
@@ -100,6 +141,26 @@ mod tests {
                 "chunks of {chunk}"
             );
         }
+    }
+
+    #[test]
+    fn an_event_keeps_its_lines_and_can_get_other_data() {
+        let mut reader = EventReader::new(1024);
+        let stream = b": c\r\nid: 7\r\nevent: message\r\ndata: {}\r\n\r\n:\n\n";
+        let events = reader.feed(stream).unwrap();
+        let [event, comment] = events.as_slice() else {
+            panic!("{events:?}");
+        };
+        assert!(event.has_id && !comment.has_id);
+        assert_eq!(event.raw, b": c\nid: 7\nevent: message\ndata: {}\n\n");
+        assert_eq!(
+            event.with_data(b"[1]"),
+            b": c\nid: 7\nevent: message\ndata: [1]\n\n"
+        );
+        assert_eq!(
+            (comment.raw.as_slice(), &comment.data),
+            (&b":\n\n"[..], &None)
+        );
     }
 
     #[test]

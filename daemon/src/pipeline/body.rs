@@ -15,15 +15,17 @@ use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::record::Record;
 use crate::lifecycle::Lifecycle;
 
 /// An abandoned answer is read this far and this long, no further.
-const DRAIN_BYTES: usize = 16 * 1024 * 1024;
-const DRAIN_TIME: Duration = Duration::from_secs(300);
+pub(super) const DRAIN_BYTES: usize = 16 * 1024 * 1024;
+pub(super) const DRAIN_TIME: Duration = Duration::from_secs(300);
+/// Pieces of a made body that wait for the client.
+const PIECES: usize = 4;
 
 /// What the end of the client's interest means for the server.
 #[derive(Clone)]
@@ -34,103 +36,204 @@ pub(super) enum OnDisconnect {
     Finish(Lifecycle),
 }
 
-/// A server's answer, frame by frame as it comes. Also holds the call's place among the streams and
-/// writes its log line at the end.
+/// Why an answer ends before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    #[error(transparent)]
+    Upstream(#[from] hyper::Error),
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// An answer, piece by piece as it comes. Also holds the call's place among the streams and writes
+/// its log line at the end.
 pub struct RelayBody {
-    /// Taken only when dropped.
-    incoming: Option<Incoming>,
+    source: Source,
     record: Record,
     permit: Option<OwnedSemaphorePermit>,
-    on_disconnect: OnDisconnect,
-    /// For streams without an end of their own: they end when the daemon stops.
-    until: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+}
+
+enum Source {
+    /// What a server sends, as it sends it.
+    Upstream {
+        incoming: Incoming,
+        on_disconnect: OnDisconnect,
+        /// For streams without an end of their own: they end when the daemon stops.
+        until: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    },
+    /// What `work` says. Dropping the body drops the work.
+    Made {
+        work: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+        pieces: mpsc::Receiver<Piece>,
+    },
+    Whole(Bytes),
+    Over,
+}
+
+type Piece = Result<Bytes, RelayError>;
+
+/// Where the work behind a made body says what the body is.
+#[derive(Clone)]
+pub(super) struct Pieces(mpsc::Sender<Piece>);
+
+impl Pieces {
+    /// False when nobody listens any more.
+    pub(super) async fn send(&self, piece: Bytes) -> bool {
+        self.0.send(Ok(piece)).await.is_ok()
+    }
+
+    /// Says something that can be left out, unless the client has more than enough to read.
+    pub(super) fn send_if_read(&self, piece: Bytes) {
+        let _ = self.0.try_send(Ok(piece));
+    }
+
+    /// Ends the body in a way that no client takes for its end.
+    pub(super) async fn break_off(&self, error: RelayError) {
+        let _ = self.0.send(Err(error)).await;
+    }
 }
 
 impl RelayBody {
-    pub(super) fn new(
+    pub(super) fn relayed(
         incoming: Incoming,
         record: Record,
         permit: OwnedSemaphorePermit,
         on_disconnect: OnDisconnect,
         until: Option<WaitForCancellationFutureOwned>,
     ) -> Self {
-        let until = until.map(Box::pin);
+        let source = Source::Upstream {
+            incoming,
+            on_disconnect,
+            until: until.map(Box::pin),
+        };
         Self {
-            incoming: Some(incoming),
+            source,
             record,
             permit: Some(permit),
-            on_disconnect,
-            until,
+        }
+    }
+
+    /// A body that the future of `work` fills while the client reads it.
+    pub(super) fn made<F>(work: impl FnOnce(Pieces) -> F, record: Record) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (sender, pieces) = mpsc::channel(PIECES);
+        let work = Some(Box::pin(work(Pieces(sender))) as _);
+        Self {
+            source: Source::Made { work, pieces },
+            record,
+            permit: None,
+        }
+    }
+
+    pub(super) fn whole(bytes: Bytes, record: Record) -> Self {
+        Self {
+            source: Source::Whole(bytes),
+            record,
+            permit: None,
+        }
+    }
+
+    fn poll_source(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
+        match &mut self.source {
+            Source::Upstream {
+                incoming, until, ..
+            } => match Pin::new(incoming).poll_frame(context) {
+                Poll::Ready(frame) => Poll::Ready(frame.map(|frame| Ok(frame?))),
+                Poll::Pending => {
+                    let Some(until) = until else {
+                        return Poll::Pending;
+                    };
+                    ready!(until.as_mut().poll(context));
+                    Poll::Ready(None)
+                }
+            },
+            Source::Made { work, pieces } => {
+                if let Poll::Ready(Some(piece)) = pieces.poll_recv(context) {
+                    return Poll::Ready(Some(piece.map(Frame::data)));
+                }
+                if let Some(working) = work
+                    && working.as_mut().poll(context).is_ready()
+                {
+                    *work = None;
+                }
+                // Pieces are open as long as the work is, or a task that it started.
+                let piece = ready!(pieces.poll_recv(context));
+                Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+            }
+            Source::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Source::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Source::Over => Poll::Ready(None),
         }
     }
 }
 
 impl Body for RelayBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = RelayError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
         let this = self.get_mut();
-        let Some(incoming) = &mut this.incoming else {
-            return Poll::Ready(None);
-        };
-        match Pin::new(incoming).poll_frame(context) {
-            Poll::Ready(Some(Ok(frame))) => {
+        let frame = ready!(this.poll_source(context));
+        match &frame {
+            Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
                     this.record.relayed(data);
                 }
-                Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(error))) => {
-                this.record.broken_off(&error);
-                this.incoming = None;
-                Poll::Ready(Some(Err(error)))
+            Some(Err(error)) => {
+                this.record.broken_off(error);
+                this.source = Source::Over;
             }
-            Poll::Ready(None) => {
+            None => {
                 this.record.complete();
-                this.incoming = None;
-                Poll::Ready(None)
-            }
-            Poll::Pending => {
-                let Some(until) = &mut this.until else {
-                    return Poll::Pending;
-                };
-                ready!(until.as_mut().poll(context));
-                this.record.complete();
-                this.incoming = None;
-                Poll::Ready(None)
+                this.source = Source::Over;
             }
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+        match &self.source {
+            Source::Upstream { incoming, .. } => incoming.is_end_stream(),
+            Source::Made { .. } => false,
+            Source::Whole(bytes) => bytes.is_empty(),
+            Source::Over => true,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming
-            .as_ref()
-            .map_or(SizeHint::with_exact(0), Body::size_hint)
+        match &self.source {
+            Source::Upstream { incoming, .. } => incoming.size_hint(),
+            Source::Made { .. } => SizeHint::default(),
+            Source::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Source::Over => SizeHint::with_exact(0),
+        }
     }
 }
 
 impl Drop for RelayBody {
     fn drop(&mut self) {
-        let Some(incoming) = self.incoming.take() else {
-            return;
-        };
         // A body of known length is not polled again behind its last byte.
-        if incoming.is_end_stream() {
+        if self.is_end_stream() {
             self.record.complete();
             return;
         }
-        if let (OnDisconnect::Finish(lifecycle), Some(permit)) =
-            (&self.on_disconnect, self.permit.take())
+        if let Source::Upstream {
+            incoming,
+            on_disconnect: OnDisconnect::Finish(lifecycle),
+            ..
+        } = std::mem::replace(&mut self.source, Source::Over)
+            && let Some(permit) = self.permit.take()
         {
-            spawn(lifecycle, "abandoned answer", async move {
+            in_background(&lifecycle, "abandoned answer", async move {
                 let _ = tokio::time::timeout(DRAIN_TIME, drain(incoming)).await;
                 drop(permit);
             });
@@ -191,7 +294,7 @@ impl<F: Answering> Drop for FinishAnyway<F> {
     fn drop(&mut self) {
         if let Some(future) = self.future.take() {
             // The answer's body is dropped unread, which drains it.
-            spawn(&self.lifecycle, "abandoned call", async move {
+            in_background(&self.lifecycle, "abandoned call", async move {
                 drop(future.await)
             });
         }
@@ -199,7 +302,7 @@ impl<F: Answering> Drop for FinishAnyway<F> {
 }
 
 /// Background work on behalf of nobody: it ends with the daemon.
-fn spawn(
+fn in_background(
     lifecycle: &Lifecycle,
     name: &'static str,
     work: impl Future<Output = ()> + Send + 'static,

@@ -1,11 +1,14 @@
 //! Why a call did not reach its server, or its answer not the client.
 
+use super::hold::SealError;
+use crate::approval::{ApprovalError, ClaimError};
 use crate::clients::ClientError;
 use crate::credentials::{CredentialError, login_command};
-use crate::error::{Classify, ErrorKind};
+use crate::error::{Classify, ErrorKind, chain};
 use crate::mcp::canonical::CanonicalError;
 use crate::mcp::{EnvelopeError, HeaderMismatch};
-use crate::types::{Effect, ServerName, shell_word};
+use crate::store::StoreError;
+use crate::types::{ServerName, shell_word};
 use crate::upstream::UpstreamError;
 
 /// Of a tool's name, which clients choose.
@@ -23,13 +26,33 @@ pub enum CallError {
     Arguments(#[from] CanonicalError),
     #[error("{0}")]
     Media(&'static str),
-    #[error("{}", refusal(.server, .tool, *.effect, .rule.as_deref()))]
+    #[error("{}", refusal(.server, .tool, .rule.as_deref()))]
     Refused {
         server: ServerName,
         tool: String,
-        effect: Effect,
         rule: Option<String>,
+        /// The tool is not in the lists that this caller gets either.
+        hidden: bool,
     },
+    #[error("{} needs approval, and nobody can answer a call without an id", cut(.0))]
+    NoId(String),
+    #[error("{} needs approval; send this call alone, not in an array", cut(.0))]
+    NotAlone(String),
+    #[error("{0}")]
+    State(&'static str),
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    #[error(transparent)]
+    Approval(#[from] ApprovalError),
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    #[error("the call cannot be recorded, so it is not sent")]
+    NotRecorded(#[source] StoreError),
+    /// Nobody hears this.
+    #[error("the client took the call back")]
+    Cancelled,
+    #[error("the changed arguments cannot be put into the call")]
+    Unwritable,
     #[error("the bridge answers {0} calls already, as many as max_streams in config.json allows")]
     Busy(usize),
     /// The client's token does not let it in.
@@ -67,18 +90,34 @@ fn listed(scopes: &[String]) -> String {
     }
 }
 
-fn refusal(server: &ServerName, tool: &str, effect: Effect, rule: Option<&str>) -> String {
-    let tool = &tool[..tool.floor_char_boundary(NAME_SHOWN)];
+fn refusal(server: &ServerName, tool: &str, rule: Option<&str>) -> String {
     let source = match rule {
         Some(rule) => format!("the rule {rule:?}"),
         None => "the default".to_owned(),
     };
-    match effect {
-        Effect::Deny => {
-            format!("the tool {tool:?} of {server} is denied by {source} of its policy")
+    let tool = cut(tool);
+    format!("the tool {tool:?} of {server} is denied by {source} of its policy")
+}
+
+fn cut(tool: &str) -> &str {
+    &tool[..tool.floor_char_boundary(NAME_SHOWN)]
+}
+
+impl CallError {
+    /// What a client is told: everything, and what to do about it.
+    pub fn told(&self) -> String {
+        match self.hint() {
+            Some(hint) => format!("{}; {hint}", chain(self)),
+            None => chain(self),
         }
-        Effect::Ask | Effect::Allow => {
-            format!("the tool {tool:?} of {server} needs approval, by {source} of its policy")
+    }
+
+    /// Whether nothing can have reached the server, or it refused the call before acting.
+    pub(super) fn is_before_sending(&self) -> bool {
+        match self {
+            Self::Credential(_) | Self::Unauthorized(_) | Self::WantsCredential(_) => true,
+            Self::Upstream(error) => error.is_before_sending(),
+            _ => false,
         }
     }
 }
@@ -90,7 +129,15 @@ impl Classify for CallError {
             Self::Envelope(_) | Self::Headers(_) | Self::Arguments(_) | Self::Media(_) => {
                 ErrorKind::InvalidInput
             }
-            Self::Refused { .. } | Self::Forbidden(_) => ErrorKind::Denied,
+            Self::State(_) => ErrorKind::InvalidInput,
+            Self::Refused { .. } | Self::Forbidden(_) | Self::NoId(_) | Self::NotAlone(_) => {
+                ErrorKind::Denied
+            }
+            Self::Approval(error) => error.kind(),
+            Self::Claim(error) => error.kind(),
+            Self::NotRecorded(error) => error.kind(),
+            Self::Cancelled => ErrorKind::TimedOut,
+            Self::Seal(_) | Self::Unwritable => ErrorKind::Internal,
             Self::Busy(_) => ErrorKind::Unavailable,
             Self::Client(error) => error.kind(),
             Self::Credential(error) => error.kind(),
@@ -117,6 +164,9 @@ impl Classify for CallError {
                 "to permit it, the user can run `mcpbridgectl policy set {server} {} allow`",
                 shell_word(tool)
             )),
+            Self::NoId(_) | Self::NotAlone(_) => None,
+            Self::Approval(error) => error.hint(),
+            Self::NotRecorded(error) => error.hint(),
             Self::Client(error) => error.hint(),
             Self::Credential(error) => error.hint(),
             Self::WantsCredential(server) => Some(format!(
@@ -139,7 +189,8 @@ impl Classify for CallError {
             )),
             Self::Upstream(error) => error.hint(),
             Self::Envelope(_) | Self::Headers(_) | Self::Arguments(_) | Self::Media(_) | Self::Busy(_)
-            | Self::NoDiscovery(_) | Self::Unasked { .. } => None,
+            | Self::NoDiscovery(_) | Self::Unasked { .. } | Self::State(_) | Self::Seal(_)
+            | Self::Claim(_) | Self::Cancelled | Self::Unwritable => None,
         }
     }
 }
@@ -153,12 +204,12 @@ mod tests {
         let error = CallError::Refused {
             server: "stripe".parse().unwrap(),
             tool: "create_refund".to_owned(),
-            effect: Effect::Ask,
             rule: None,
+            hidden: false,
         };
         assert_eq!(
             error.to_string(),
-            "the tool \"create_refund\" of stripe needs approval, by the default of its policy"
+            "the tool \"create_refund\" of stripe is denied by the default of its policy"
         );
         let hint = error.hint().unwrap();
         assert!(
@@ -172,8 +223,8 @@ mod tests {
         let error = CallError::Refused {
             server: "a".parse().unwrap(),
             tool: "x".repeat(1_000_000),
-            effect: Effect::Deny,
             rule: None,
+            hidden: false,
         };
         assert!(error.to_string().len() < 300);
         assert!(error.hint().is_none());

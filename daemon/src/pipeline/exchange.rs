@@ -9,37 +9,47 @@ use http::{HeaderMap, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 
 use super::Inner;
-use super::call::Admitted;
 use super::error::CallError;
 use crate::config::AuthMode;
-use crate::credentials::CredentialError;
+use crate::credentials::{Authorization, CredentialError};
 use crate::oauth::challenge::{BearerChallenge, bearer_challenge};
 use crate::registry::Server;
 use crate::types::ServerName;
+use crate::upstream::Outgoing;
 
 /// Of the scopes a server asks for: they are repeated in every answer and log line.
 const MAX_SCOPES: usize = 64;
 
+/// What is sent, and to whom.
+#[derive(Clone, Copy)]
+pub(super) struct Aimed<'a> {
+    pub(super) server: &'a Server,
+    pub(super) outgoing: &'a Outgoing,
+    /// `server/discover`: the question by which clients find out a server's era.
+    pub(super) is_probe: bool,
+}
+
+/// Sends it with `authorization`, what [`Inner::authorize`] gave.
 pub(super) async fn exchange(
     inner: &Inner,
-    admitted: &Admitted,
+    aimed: Aimed<'_>,
+    authorization: Authorization,
 ) -> Result<Response<Incoming>, CallError> {
-    let name = &admitted.server.name;
-    let url = &admitted.server.config.url;
-    let authorization = inner.credentials.authorization(name, url, None).await?;
+    let name = &aimed.server.name;
+    let url = &aimed.server.config.url;
     let response = inner
         .upstream
-        .send(&admitted.outgoing, &authorization.headers)
+        .send(aimed.outgoing, &authorization.headers)
         .await?;
     if response.status() != StatusCode::UNAUTHORIZED {
-        return accept(admitted, response);
+        return accept(aimed, response);
     }
     drop(response);
     // Some servers refuse the probe with a token that works for everything else; then the token is
     // not worth a refresh, and the client learns the era from `initialize`. Where there is nothing to
     // refresh, `initialize` has to show whether the token is at fault.
     let replaceable = || inner.credentials.status(name).refreshable;
-    if admitted.traits.is_probe && (inner.refuses_discover(name) || !replaceable()) {
+    if aimed.is_probe && (inner.refuses_discover(name) || !replaceable()) {
         return Err(CallError::NoDiscovery(name.clone()));
     }
     let response = match authorization.token {
@@ -49,25 +59,18 @@ pub(super) async fn exchange(
             .authorization(name, url, Some(refused))
             .await
         {
-            Ok(newer) => Some(
-                inner
-                    .upstream
-                    .send(&admitted.outgoing, &newer.headers)
-                    .await?,
-            ),
-            Err(CredentialError::FreshTokenRefused { .. }) if admitted.traits.is_probe => None,
+            Ok(newer) => Some(inner.upstream.send(aimed.outgoing, &newer.headers).await?),
+            Err(CredentialError::FreshTokenRefused { .. }) if aimed.is_probe => None,
             Err(error) => return Err(error.into()),
         },
     };
     match response {
-        Some(response) if response.status() != StatusCode::UNAUTHORIZED => {
-            accept(admitted, response)
-        }
-        _ if admitted.traits.is_probe => {
+        Some(response) if response.status() != StatusCode::UNAUTHORIZED => accept(aimed, response),
+        _ if aimed.is_probe => {
             inner.remember_refusal(name);
             Err(CallError::NoDiscovery(name.clone()))
         }
-        _ => Err(unauthorized(&admitted.server)),
+        _ => Err(unauthorized(aimed.server)),
     }
 }
 
@@ -83,11 +86,8 @@ fn unauthorized(server: &Server) -> CallError {
 
 /// Lets an answer pass unless a client must not see it: it would start OAuth against us on a
 /// challenge, and follow a redirect past us.
-fn accept(
-    admitted: &Admitted,
-    response: Response<Incoming>,
-) -> Result<Response<Incoming>, CallError> {
-    let name = &admitted.server.name;
+fn accept(aimed: Aimed<'_>, response: Response<Incoming>) -> Result<Response<Incoming>, CallError> {
+    let name = &aimed.server.name;
     let status = response.status();
     if status == StatusCode::FORBIDDEN {
         return Err(match missing_scopes(response.headers()) {
@@ -95,7 +95,7 @@ fn accept(
                 server: name.clone(),
                 scopes,
             },
-            None if admitted.traits.is_probe => CallError::NoDiscovery(name.clone()),
+            None if aimed.is_probe => CallError::NoDiscovery(name.clone()),
             None => CallError::Forbidden(name.clone()),
         });
     }
@@ -113,13 +113,22 @@ fn accept(
         });
     }
     // Seen from older servers: an empty success to a request they do not know.
-    if admitted.traits.is_probe && status.is_success() && response.body().is_end_stream() {
+    if aimed.is_probe && status.is_success() && response.body().is_end_stream() {
         return Err(CallError::NoDiscovery(name.clone()));
     }
     Ok(response)
 }
 
 impl Inner {
+    /// The credential for a call of `server`. Nothing has been sent as long as this waits.
+    pub(super) async fn authorize(&self, server: &Server) -> Result<Authorization, CallError> {
+        let url = &server.config.url;
+        Ok(self
+            .credentials
+            .authorization(&server.name, url, None)
+            .await?)
+    }
+
     fn refuses_discover(&self, server: &ServerName) -> bool {
         self.refuse_discover
             .lock()

@@ -1,35 +1,52 @@
-//! The one way to call a tool: policy, credential, forward, record.
+//! The one way to call a tool: policy, approval, credential, forward, record.
 //!
 //! Proxy, control API and every later surface go through [`Pipeline::call`]. It decides on the very
 //! bytes it forwards, so what was judged is what the server gets.
 
+mod admit;
 mod body;
+mod bounded;
 mod call;
+mod client;
 mod error;
 mod exchange;
+mod hold;
+mod judge;
+mod media;
 mod record;
 mod redact;
 mod session;
+mod sessions;
+mod trail;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use tokio::sync::Semaphore;
 
-pub use self::body::RelayBody;
+pub use self::body::{RelayBody, RelayError};
 pub use self::error::CallError;
+pub use self::hold::{MARKER, SealError};
+use self::hold::{Sealer, Settings};
 pub use self::session::{McpSession, SessionError};
+use self::sessions::Sessions;
+use crate::approval::Approvals;
+use crate::audit::Audit;
+use crate::catalog::Catalog;
 use crate::clients::Clients;
+use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::lifecycle::Lifecycle;
 use crate::registry::Registry;
 use crate::types::{Caller, ServerName};
 use crate::upstream::Upstream;
+use crate::vault::Vault;
 
+const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 /// A server may work this long before it begins to answer.
 const HEAD_LIMIT: Duration = Duration::from_secs(300);
 
@@ -43,7 +60,14 @@ struct Inner {
     registry: Registry,
     credentials: Credentials,
     clients: Clients,
+    catalog: Catalog,
+    approvals: Approvals,
+    audit: Audit,
     upstream: Upstream,
+    sealer: Sealer,
+    sessions: Sessions,
+    settings: Settings,
+    clock: SharedClock,
     lifecycle: Lifecycle,
     /// One permit per exchange with a server, from its request to the end of its answer.
     streams: Arc<Semaphore>,
@@ -51,6 +75,22 @@ struct Inner {
     max_request_bytes: u64,
     /// Servers that answered 401 to `server/discover` with a fresh token.
     refuse_discover: Mutex<HashSet<ServerName>>,
+}
+
+/// What a pipeline works with.
+pub struct Parts {
+    pub registry: Registry,
+    pub credentials: Credentials,
+    pub clients: Clients,
+    pub catalog: Catalog,
+    pub approvals: Approvals,
+    pub audit: Audit,
+    /// For the key that seals what clients bring back.
+    pub vault: Vault,
+    pub clock: SharedClock,
+    pub lifecycle: Lifecycle,
+    /// Where people decide.
+    pub base_url: String,
 }
 
 /// A client's request, on its way to a server.
@@ -68,21 +108,28 @@ pub struct RelayRequest {
 }
 
 impl Pipeline {
-    pub fn new(
-        config: &Config,
-        registry: Registry,
-        credentials: Credentials,
-        clients: Clients,
-        lifecycle: Lifecycle,
-    ) -> Self {
+    pub fn new(config: &Config, parts: Parts) -> Self {
         let max_streams = config.max_streams.min(Semaphore::MAX_PERMITS);
+        let approvals = &config.approvals;
         Self {
             inner: Arc::new(Inner {
-                registry,
-                credentials,
-                clients,
+                registry: parts.registry,
+                credentials: parts.credentials,
+                clients: parts.clients,
+                catalog: parts.catalog,
+                approvals: parts.approvals,
+                audit: parts.audit,
                 upstream: Upstream::new(HEAD_LIMIT),
-                lifecycle,
+                sealer: Sealer::new(parts.vault),
+                sessions: Sessions::new(),
+                settings: Settings {
+                    patience: Duration::from_secs(approvals.expiry_seconds),
+                    hold: Duration::from_secs(approvals.hold_seconds),
+                    long_hold: Duration::from_secs(approvals.max_hold_seconds),
+                    base_url: parts.base_url,
+                },
+                clock: parts.clock,
+                lifecycle: parts.lifecycle,
                 streams: Arc::new(Semaphore::new(max_streams)),
                 max_streams,
                 max_request_bytes: config.max_request_bytes,

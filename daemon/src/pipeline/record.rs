@@ -4,20 +4,23 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, header};
+use serde::Deserialize;
+use serde_json::json;
 use tracing::Level;
 
 use super::RelayRequest;
+use super::body::RelayError;
 use super::error::{CallError, NAME_SHOWN};
 use super::redact::redacted;
+use super::trail::Trail;
 use crate::error::chain;
 use crate::mcp::{Envelope, MessageKind};
-use crate::types::{Caller, ServerName};
+use crate::types::{Caller, Digest, ServerName};
 
 /// Of a body, this much is logged at debug level.
 const SHOWN: usize = 8 * 1024;
 
 /// What is known of a call so far. Dropping it writes the line.
-#[derive(Debug)]
 pub(super) struct Record {
     server: ServerName,
     caller: Caller,
@@ -30,6 +33,9 @@ pub(super) struct Record {
     outcome: Outcome,
     /// The beginning of the answer, when debug logging is on.
     answer: Option<BytesMut>,
+    /// Of the tool calls in it that a rule allowed.
+    trails: Vec<Trail>,
+    result: Digesting,
 }
 
 #[derive(Debug)]
@@ -54,7 +60,14 @@ impl Record {
             status: None,
             outcome: Outcome::Abandoned,
             answer: None,
+            trails: Vec::new(),
+            result: Digesting::default(),
         }
+    }
+
+    /// A tool call in it begins, by a rule.
+    pub(super) fn follow(&mut self, trail: Trail) {
+        self.trails.push(trail);
     }
 
     /// Adds what the body says; without one the HTTP method stands for it.
@@ -89,6 +102,9 @@ impl Record {
 
     pub(super) fn relayed(&mut self, data: &Bytes) {
         self.bytes_out += data.len() as u64;
+        if !self.trails.is_empty() {
+            self.result.take(data);
+        }
         if let Some(answer) = &mut self.answer {
             let room = SHOWN.saturating_sub(answer.len());
             answer.extend_from_slice(&data[..data.len().min(room)]);
@@ -99,7 +115,7 @@ impl Record {
         self.outcome = Outcome::Complete;
     }
 
-    pub(super) fn broken_off(&mut self, error: &hyper::Error) {
+    pub(super) fn broken_off(&mut self, error: &RelayError) {
         self.outcome = Outcome::BrokenOff(chain(error));
     }
 
@@ -129,9 +145,60 @@ impl Drop for Record {
             error,
             "call"
         );
+        for trail in std::mem::take(&mut self.trails) {
+            trail.end(json!({
+                "outcome": outcome,
+                "error": error,
+                "status": self.status.map(|status| status.as_u16()),
+                "is_error": self.result.is_error(),
+                "bytes": self.bytes_out,
+                "result": self.result.digest(),
+            }));
+        }
         if let Some(answer) = &self.answer {
             tracing::debug!(server = %self.server, body = redacted(answer), "answer");
         }
+    }
+}
+
+/// What a record keeps of an answer.
+#[derive(Default)]
+struct Digesting {
+    context: Option<ring::digest::Context>,
+    /// The answer, if it came in one small piece.
+    only: Option<Bytes>,
+    pieces: usize,
+}
+
+impl Digesting {
+    fn take(&mut self, data: &Bytes) {
+        let context = self
+            .context
+            .get_or_insert_with(|| ring::digest::Context::new(&ring::digest::SHA256));
+        context.update(data);
+        self.pieces += 1;
+        let whole = self.pieces == 1 && data.len() <= SHOWN;
+        self.only = whole.then(|| data.clone());
+    }
+
+    fn digest(&mut self) -> Option<Digest> {
+        let digest = self.context.take()?.finish();
+        digest.as_ref().try_into().ok().map(Digest::from_bytes)
+    }
+
+    /// Whether the tool reported an error, where that is cheap to know.
+    fn is_error(&self) -> Option<bool> {
+        #[derive(Deserialize)]
+        struct Answer {
+            result: Outcome,
+        }
+        #[derive(Deserialize)]
+        struct Outcome {
+            #[serde(default, rename = "isError")]
+            is_error: bool,
+        }
+        let answer: Answer = serde_json::from_slice(self.only.as_ref()?).ok()?;
+        Some(answer.result.is_error)
     }
 }
 

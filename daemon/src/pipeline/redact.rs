@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use crate::types::CLIENT_TOKEN_PREFIX;
+
 /// Compared with the end of a key, without case, `_` and `-`.
 const SECRET_KEYS: [&str; 8] = [
     "token",
@@ -39,7 +41,7 @@ pub(super) fn redacted(body: &[u8]) -> String {
     out.push_str(rest);
     // Any token in a header, and our clients' tokens anywhere.
     let out = mask_behind(&out, "bearer ");
-    mask_behind(&out, "mcpb_").into_owned()
+    mask_behind(&out, CLIENT_TOKEN_PREFIX).into_owned()
 }
 
 /// Whether the text before a colon ends in a quoted key that names a secret.

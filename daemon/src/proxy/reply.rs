@@ -9,17 +9,20 @@ use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, StatusCode};
 
-use crate::error::{Classify, ErrorKind, chain};
+use crate::error::{Classify, ErrorKind};
 use crate::http::Problem;
 use crate::http::limits::BodyError;
 use crate::mcp::{Answer, Envelope, Message, codes};
 use crate::pipeline::CallError;
 
+/// Of a tool's name, which clients choose.
+const NAME_SHOWN: usize = 128;
+
 /// How an error is told, before anyone has looked at what was asked.
 enum Manner {
     /// In the protocol, to every request in the body, with HTTP 200.
     Spoken(i32),
-    /// As a failed HTTP exchange.
+    /// As an error of the protocol; where nobody waits for an answer, as a failed HTTP exchange.
     Failed(StatusCode, i32),
 }
 
@@ -41,9 +44,21 @@ fn manner(error: &CallError) -> Manner {
             ErrorKind::TimedOut => Failed(StatusCode::GATEWAY_TIMEOUT, codes::UPSTREAM_FAULT),
             _ => Failed(StatusCode::BAD_GATEWAY, codes::UPSTREAM_FAULT),
         },
-        CallError::Refused { .. } | CallError::Forbidden(_) | CallError::Client(_) => {
-            Spoken(codes::DENIED)
+        // As a server answers for a tool it does not have.
+        CallError::Refused { hidden: true, .. } | CallError::State(_) => {
+            Failed(StatusCode::OK, codes::INVALID_PARAMS)
         }
+        CallError::Refused { .. }
+        | CallError::Forbidden(_)
+        | CallError::Client(_)
+        | CallError::NoId(_)
+        | CallError::NotAlone(_) => Spoken(codes::DENIED),
+        CallError::Approval(_)
+        | CallError::Claim(_)
+        | CallError::NotRecorded(_)
+        | CallError::Seal(_)
+        | CallError::Cancelled
+        | CallError::Unwritable => Spoken(codes::REFUSED),
         CallError::Unauthorized(_)
         | CallError::WantsCredential(_)
         | CallError::InsufficientScope { .. } => Spoken(codes::LOGIN_NEEDED),
@@ -56,9 +71,14 @@ fn manner(error: &CallError) -> Manner {
 
 /// The answer to a request that `error` kept from its server. `body` is read again for its ids.
 pub(super) fn refusal(error: &CallError, method: &Method, body: &[u8]) -> Response {
-    let text = match error.hint() {
-        Some(hint) => format!("{}; {hint}", chain(error)),
-        None => chain(error),
+    let text = match error {
+        CallError::Refused {
+            hidden: true, tool, ..
+        } => format!(
+            "Unknown tool: {}",
+            &tool[..tool.floor_char_boundary(NAME_SHOWN)]
+        ),
+        error => error.told(),
     };
     // Whether the client may send arrays was judged before; here they are just several ids.
     let envelope = Envelope::parse(body, true).ok();
@@ -69,6 +89,10 @@ pub(super) fn refusal(error: &CallError, method: &Method, body: &[u8]) -> Respon
     let is_batch = envelope.as_ref().is_some_and(Envelope::is_batch);
     let nobody_waits = asked.iter().all(|message| message.id().is_none());
     match manner(error) {
+        Manner::Failed(StatusCode::OK, code) if nobody_waits => {
+            let answer = Answer::failure(None, code, &text);
+            respond(StatusCode::BAD_REQUEST, vec![answer], false)
+        }
         Manner::Failed(status, code) if nobody_waits => {
             respond(status, vec![Answer::failure(None, code, &text)], false)
         }

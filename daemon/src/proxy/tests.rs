@@ -1,158 +1,18 @@
 //! The proxy against a real upstream, over real sockets.
 
+mod approvals;
+mod bridge;
 mod clients;
 mod hostile;
 mod streams;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use axum::Router;
-use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
-use crate::audit::Audit;
-use crate::clients::Clients;
-use crate::clock::SystemClock;
-use crate::config::{AuthMode, Config, ServerConfig};
-use crate::credentials::Credentials;
-use crate::lifecycle::Lifecycle;
-use crate::paths::ConfigDir;
-use crate::pipeline::Pipeline;
-use crate::registry::Registry;
-use crate::store::Store;
-use crate::types::Effect;
-use crate::vault::{KeyOptions, KeySource, Vault};
-
-/// A daemon's HTTP side in front of one upstream, under the name `up`.
-struct Bridge {
-    base: String,
-    lifecycle: Lifecycle,
-    clients: Clients,
-    client: Client<hyper_util::client::legacy::connect::HttpConnector, Full<Bytes>>,
-    _dir: tempfile::TempDir,
-}
-
-/// Serves `router` on a port of its own and answers with its address.
-async fn serve(router: Router, lifecycle: &Lifecycle) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    lifecycle.spawn(
-        "test server",
-        async move { axum::serve(listener, router).await },
-    );
-    format!("http://{address}")
-}
-
-impl Bridge {
-    async fn before(upstream: Router) -> Self {
-        Self::configured(upstream, |_, _| {}).await
-    }
-
-    async fn configured(
-        upstream: Router,
-        change: impl FnOnce(&mut Config, &mut ServerConfig),
-    ) -> Self {
-        let lifecycle = Lifecycle::new();
-        let upstream = serve(upstream, &lifecycle).await;
-        Self::before_address(upstream, lifecycle, change).await
-    }
-
-    async fn before_address(
-        upstream: String,
-        lifecycle: Lifecycle,
-        change: impl FnOnce(&mut Config, &mut ServerConfig),
-    ) -> Self {
-        let mut server = ServerConfig::new(format!("{upstream}/base").parse().unwrap());
-        server.auth = AuthMode::None;
-        server.policy.default = Effect::Allow;
-        server.policy.tools = BTreeMap::from([
-            ("ask_*".parse().unwrap(), Effect::Ask),
-            ("drop".parse().unwrap(), Effect::Deny),
-        ]);
-        let mut config = Config::default();
-        change(&mut config, &mut server);
-        config.servers.insert("up".parse().unwrap(), server.clone());
-
-        let temporary = tempfile::tempdir().unwrap();
-        let dir = ConfigDir::new(temporary.path());
-        let registry = Registry::new(dir.clone(), &config);
-        let options = KeyOptions {
-            choice: Some(KeySource::KeyFile),
-            ..KeyOptions::default()
-        };
-        let vault = Vault::open(&dir, &options).unwrap();
-        let net = crate::net::Client::new();
-        let clock = Arc::new(SystemClock);
-        let redirect_uri = "http://localhost/callback".to_owned();
-        let credentials = Credentials::new(
-            vault,
-            Audit::temporary(),
-            net,
-            clock,
-            lifecycle.clone(),
-            redirect_uri,
-        );
-        let snapshot = registry.snapshot();
-        let servers = snapshot.iter().map(|server| (&server.name, &server.config));
-        credentials.sync(servers).await;
-        let required = config.require_client_token;
-        let (clock, store) = (Arc::new(SystemClock), Store::temporary());
-        let clients = Clients::open(store, clock, lifecycle.clone(), required);
-        let clients = clients.await.unwrap();
-        let pipeline = Pipeline::new(
-            &config,
-            registry,
-            credentials,
-            clients.clone(),
-            lifecycle.clone(),
-        );
-        let base = serve(super::router(pipeline), &lifecycle).await;
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        Self {
-            base,
-            lifecycle,
-            clients,
-            client,
-            _dir: temporary,
-        }
-    }
-
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: impl Into<Bytes>,
-    ) -> Response<Incoming> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.base));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        self.client
-            .request(request.body(Full::new(body.into())).unwrap())
-            .await
-            .unwrap()
-    }
-
-    async fn post(&self, body: &Value) -> (StatusCode, Value) {
-        let json = [("content-type", "application/json")];
-        let response = self
-            .send(Method::POST, "/mcp/up", &json, body.to_string())
-            .await;
-        let status = response.status();
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
-    }
-}
+use self::bridge::Bridge;
+use crate::config::AuthMode;
 
 fn call(id: Value, tool: &str) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": tool}})
@@ -228,17 +88,33 @@ async fn bytes_status_and_session_pass_and_credentials_do_not() {
 
 #[tokio::test]
 async fn a_refused_tool_is_a_result_the_model_can_read() {
-    let bridge = Bridge::before(echo()).await;
-    for (tool, word) in [("ask_me", "needs approval"), ("drop", "denied")] {
-        let (status, answer) = bridge.post(&call(json!("id-1"), tool)).await;
-        assert_eq!(status, 200);
-        assert_eq!(answer["id"], "id-1");
-        assert_eq!(answer["result"]["isError"], true);
-        assert!(text_of(&answer).contains(word), "{answer}");
-        let command = format!("mcpbridgectl policy set up {tool} allow");
-        assert!(text_of(&answer).contains(&command), "{answer}");
-    }
+    let bridge = Bridge::configured(echo(), |_, server| {
+        let rule = r#"{"tools": "some", "arguments": {"/x": {"equals": 1}}, "effect": "deny"}"#;
+        server
+            .policy
+            .rules
+            .push(serde_json::from_str(rule).unwrap());
+    })
+    .await;
+    let mut some = call(json!("id-1"), "some");
+    some["params"]["arguments"] = json!({"x": 1});
+    let (status, answer) = bridge.post(&some).await;
+    assert_eq!((status.as_u16(), &answer["id"]), (200, &json!("id-1")));
+    assert_eq!(answer["result"]["isError"], true);
+    assert!(text_of(&answer).contains("denied"), "{answer}");
+    let command = "mcpbridgectl policy set up some allow";
+    assert!(text_of(&answer).contains(command), "{answer}");
+    assert_eq!(bridge.post(&call(json!(1), "some")).await.0, 202);
     assert_eq!(bridge.post(&call(json!(1), "fine")).await.0, 202);
+}
+
+#[tokio::test]
+async fn a_tool_that_is_always_denied_is_not_there() {
+    let bridge = Bridge::before(echo()).await;
+    let (status, answer) = bridge.post(&call(json!("id-1"), "drop")).await;
+    assert_eq!((status.as_u16(), &answer["id"]), (200, &json!("id-1")));
+    assert_eq!(answer["error"]["code"], -32602);
+    assert_eq!(answer["error"]["message"], "Unknown tool: drop");
 }
 
 #[tokio::test]
@@ -254,7 +130,7 @@ async fn one_refused_tool_refuses_the_whole_array() {
         .await;
     assert_eq!(status, 200);
     assert_eq!(answer[0]["id"], 1);
-    assert_eq!(answer[1]["result"]["isError"], true);
+    assert!(answer[1]["error"]["code"].is_number());
     assert!(answer[2]["error"]["code"].is_number());
 }
 

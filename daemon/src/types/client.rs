@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use super::{ClientName, Pattern, ServerName};
 
+/// How a client's token begins: it is ours. Other values of `Authorization` are for somebody else.
+pub const CLIENT_TOKEN_PREFIX: &str = "mcpb_";
+
 /// Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {

@@ -97,6 +97,16 @@ pub enum UpstreamError {
     TimedOut { host: String, seconds: u64 },
 }
 
+impl UpstreamError {
+    /// Whether nothing can have reached the server.
+    pub fn is_before_sending(&self) -> bool {
+        match self {
+            Self::Path(_) | Self::Address(_) | Self::Connect { .. } => true,
+            Self::Exchange { .. } | Self::TimedOut { .. } => false,
+        }
+    }
+}
+
 impl Classify for UpstreamError {
     fn kind(&self) -> ErrorKind {
         match self {

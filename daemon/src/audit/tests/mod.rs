@@ -108,6 +108,8 @@ async fn arguments_are_kept_or_redacted_as_the_settings_say() {
     assert_eq!(audit.arguments(text, &digest)["text"], text);
     let long = " ".repeat(MAX_ARGUMENTS + 1);
     assert!(audit.arguments(&long, &digest).get("text").is_none());
+    let lets_in = r#"{"token":"mcpb_x"}"#;
+    assert!(audit.arguments(lets_in, &digest).get("text").is_none());
     audit.configure(&AuditConfig {
         arguments: AuditArguments::Redact,
         ..AuditConfig::default()

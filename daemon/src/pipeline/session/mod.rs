@@ -18,13 +18,12 @@ use serde_json::value::RawValue;
 
 pub use self::error::SessionError;
 use self::message::{Answer, AnswerError, Message, Params, answer_to, client_info};
-use super::{Pipeline, RelayRequest};
+use super::{Pipeline, RelayRequest, SESSION_ID};
 use crate::mcp::sse::EventReader;
 use crate::types::{Caller, ServerName};
 
 const MODERN: &str = "2026-07-28";
 const LEGACY: &str = "2025-11-25";
-const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 /// Largest answer that is taken in; the relay has no such limit.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
@@ -299,7 +298,8 @@ impl McpSession {
             let found = events
                 .feed(&data)
                 .map_err(|error| self.malformed(method, error))?;
-            if let Some(answer) = found.iter().find_map(|event| answer_to(id, event)) {
+            let mut data = found.iter().filter_map(|event| event.data.as_ref());
+            if let Some(answer) = data.find_map(|data| answer_to(id, data)) {
                 return Ok(answer);
             }
         }

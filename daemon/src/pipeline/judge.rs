@@ -1,0 +1,104 @@
+//! What is decided about one tool call before anybody is asked: the rules, and what is known of the
+//! tool.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use super::Inner;
+use super::error::CallError;
+use crate::approval::ChangeView;
+use crate::catalog::{ChangeKind, Line, ToolEntry};
+use crate::policy;
+use crate::registry::Server;
+use crate::types::{Caller, Effect};
+
+/// What becomes of a call.
+pub(super) enum Judgement {
+    /// It runs, by this rule.
+    Allow {
+        rule: Option<String>,
+    },
+    Ask(Box<Question>),
+    Deny(CallError),
+}
+
+/// Why a person decides, and what helps them to.
+pub(super) struct Question {
+    pub(super) reason: String,
+    /// The tool as it was listed last.
+    pub(super) tool: Option<Arc<ToolEntry>>,
+    /// Set when it asks because the definition is not one that somebody approved.
+    pub(super) change: Option<ChangeView>,
+}
+
+impl Inner {
+    /// Judges a call of `tool`. What is hidden from the lists of tools is not there for a call either.
+    pub(super) fn judge(
+        &self,
+        server: &Server,
+        caller: &Caller,
+        tool: &str,
+        arguments: Option<&RawValue>,
+    ) -> Judgement {
+        let known = self.catalog.tool(&server.name, tool);
+        // Only what a trusted server says about its tools may loosen anything.
+        let annotations = known
+            .as_ref()
+            .filter(|_| server.config.trusted)
+            .and_then(|tool| tool.annotations.as_ref());
+        let verdict = server.policy.evaluate(&policy::Call {
+            tool,
+            arguments,
+            annotations,
+            caller,
+        });
+        if verdict.effect == Effect::Deny {
+            return Judgement::Deny(CallError::Refused {
+                server: server.name.clone(),
+                tool: tool.to_owned(),
+                rule: verdict.rule.map(ToString::to_string),
+                hidden: server.policy.hides(tool, annotations, caller),
+            });
+        }
+        let objection = self.catalog.objection(&server.name, tool);
+        let reason = match (verdict.effect, objection) {
+            (Effect::Allow, None) => {
+                let rule = verdict.rule.map(ToString::to_string);
+                return Judgement::Allow { rule };
+            }
+            (Effect::Allow, Some(objection)) => objection.to_string(),
+            (_, None) => verdict.explanation(),
+            (_, Some(objection)) => format!("{}; {objection}", verdict.explanation()),
+        };
+        let change = known.as_ref().and_then(|entry| change(tool, entry));
+        Judgement::Ask(Box::new(Question {
+            reason,
+            tool: known,
+            change,
+        }))
+    }
+}
+
+fn change(tool: &str, entry: &ToolEntry) -> Option<ChangeView> {
+    let change = entry.change(tool)?;
+    let severity = match &change.kind {
+        ChangeKind::New => "new".to_owned(),
+        ChangeKind::Changed(severity) => severity.to_string(),
+        ChangeKind::Unpinnable(_) => "unpinnable".to_owned(),
+    };
+    let lines: Vec<String> = change.diff.iter().map(line).collect();
+    Some(ChangeView {
+        severity,
+        diff: lines.join("\n"),
+    })
+}
+
+fn line(line: &Line) -> String {
+    match line {
+        Line::Kept(text) => format!("  {text}"),
+        Line::Removed(text) => format!("- {text}"),
+        Line::Added(text) => format!("+ {text}"),
+        Line::Skipped(count) => format!("… {count} lines"),
+    }
+}
