@@ -69,6 +69,9 @@ impl Inner {
             record.describe(envelope, &request.method, &request.body);
         }
         let server = self.server(request.server.as_str())?;
+        if request.method == Method::DELETE {
+            self.end_session(&request).await;
+        }
         let messages = envelope
             .as_ref()
             .map(Envelope::messages)
@@ -146,6 +149,19 @@ impl Inner {
             greeting,
             permit,
         })))
+    }
+
+    /// The client ends its session: nobody waits in it any more.
+    async fn end_session(&self, request: &RelayRequest) {
+        let Some(session) = session(&request.headers) else {
+            return;
+        };
+        request.caller.resolve().await;
+        self.sessions.end(&SessionKey {
+            server: request.server.clone(),
+            session: session.to_owned(),
+            principal: request.caller.principal(),
+        });
     }
 
     async fn is_for_us(&self, message: &Message<'_>, request: &RelayRequest) -> bool {

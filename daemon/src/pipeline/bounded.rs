@@ -5,9 +5,10 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
 pub(super) struct Bounded<K, V> {
-    entries: HashMap<K, V>,
-    /// In the order of their coming; may name some that are gone.
-    order: VecDeque<K>,
+    entries: HashMap<K, (u64, V)>,
+    /// In the order of their coming, by number; may name some that are gone.
+    order: VecDeque<(u64, K)>,
+    newest: u64,
     limit: usize,
 }
 
@@ -16,19 +17,27 @@ impl<K: Hash + Eq + Clone, V> Bounded<K, V> {
         Self {
             entries: HashMap::new(),
             order: VecDeque::new(),
+            newest: 0,
             limit,
         }
     }
 
     pub(super) fn insert(&mut self, key: K, value: V) {
-        if self.entries.insert(key.clone(), value).is_none() {
-            self.order.push_back(key);
-        }
+        self.newest += 1;
+        self.order.push_back((self.newest, key.clone()));
+        self.entries.insert(key, (self.newest, value));
         while self.entries.len() > self.limit || self.order.len() > 2 * self.limit {
-            match self.order.pop_front() {
-                Some(oldest) => self.entries.remove(&oldest),
-                None => break,
+            let Some((number, oldest)) = self.order.pop_front() else {
+                break;
             };
+            // One that came again is younger than this.
+            if self
+                .entries
+                .get(&oldest)
+                .is_some_and(|entry| entry.0 == number)
+            {
+                self.entries.remove(&oldest);
+            }
         }
     }
 
@@ -40,14 +49,20 @@ impl<K: Hash + Eq + Clone, V> Bounded<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.entries.get(key)
+        self.entries.get(key).map(|(_, value)| value)
     }
 
     pub(super) fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
     {
-        self.entries.remove(key)
+        self.entries.remove(key).map(|(_, value)| value)
+    }
+
+    /// Removes all that `which` picks.
+    pub(super) fn take(&mut self, which: impl Fn(&K, &V) -> bool) -> Vec<V> {
+        let taken = self.entries.extract_if(|key, (_, value)| which(key, value));
+        taken.map(|(_, (_, value))| value).collect()
     }
 }
 
@@ -64,6 +79,13 @@ mod tests {
         assert_eq!(
             (map.get(&2), map.get(&3), map.get(&4)),
             (None, Some(&3), Some(&4))
+        );
+        map.insert(3, 33);
+        map.insert(5, 5);
+        assert_eq!(
+            (map.get(&3), map.get(&4)),
+            (Some(&33), None),
+            "it came again"
         );
         for _ in 0..100 {
             map.insert(9, 9);

@@ -51,6 +51,10 @@ pub enum CallError {
     /// Nobody hears this.
     #[error("the client took the call back")]
     Cancelled,
+    #[error(
+        "the policy, the tool or the address of {0} changed while this call waited, so it was not sent"
+    )]
+    Overtaken(ServerName),
     #[error("the changed arguments cannot be put into the call")]
     Unwritable,
     #[error("the bridge answers {0} calls already, as many as max_streams in config.json allows")]
@@ -137,6 +141,7 @@ impl Classify for CallError {
             Self::Claim(error) => error.kind(),
             Self::NotRecorded(error) => error.kind(),
             Self::Cancelled => ErrorKind::TimedOut,
+            Self::Overtaken(_) => ErrorKind::Conflict,
             Self::Seal(_) | Self::Unwritable => ErrorKind::Internal,
             Self::Busy(_) => ErrorKind::Unavailable,
             Self::Client(error) => error.kind(),
@@ -165,6 +170,7 @@ impl Classify for CallError {
                 shell_word(tool)
             )),
             Self::NoId(_) | Self::NotAlone(_) => None,
+            Self::Overtaken(_) => Some("make the call again".to_owned()),
             Self::Approval(error) => error.hint(),
             Self::NotRecorded(error) => error.hint(),
             Self::Client(error) => error.hint(),

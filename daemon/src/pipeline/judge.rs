@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::Inner;
 use super::error::CallError;
-use crate::approval::ChangeView;
+use crate::approval::{ChangeView, Item};
 use crate::catalog::{ChangeKind, Line, ToolEntry};
 use crate::policy;
 use crate::registry::Server;
@@ -30,6 +30,15 @@ pub(super) struct Question {
     pub(super) tool: Option<Arc<ToolEntry>>,
     /// Set when it asks because the definition is not one that somebody approved.
     pub(super) change: Option<ChangeView>,
+}
+
+impl Question {
+    /// Whether it is the one that `item` puts: the same rules of `server`, and the same tool.
+    pub(super) fn is_of(&self, item: &Item, server: &Server) -> bool {
+        let definition = self.tool.as_ref().map(|tool| tool.definition.digest);
+        item.action.policy_version == server.policy.version()
+            && item.action.tool_digest == definition
+    }
 }
 
 impl Inner {

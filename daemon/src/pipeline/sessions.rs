@@ -107,6 +107,18 @@ impl Sessions {
         held.inspect(CancellationToken::cancel).is_some()
     }
 
+    /// Ends what is held in a session that is over.
+    pub(super) fn end(&self, session: &SessionKey) {
+        let mut inner = self.lock();
+        inner.clients.remove(session);
+        inner
+            .questions
+            .take(|_, question| question.session == *session);
+        for cancelled in inner.held.take(|(of, _), _| of == session) {
+            cancelled.cancel();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

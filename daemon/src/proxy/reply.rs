@@ -58,6 +58,7 @@ fn manner(error: &CallError) -> Manner {
         | CallError::NotRecorded(_)
         | CallError::Seal(_)
         | CallError::Cancelled
+        | CallError::Overtaken(_)
         | CallError::Unwritable => Spoken(codes::REFUSED),
         CallError::Unauthorized(_)
         | CallError::WantsCredential(_)

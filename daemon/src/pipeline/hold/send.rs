@@ -6,20 +6,24 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::answer::{AnswerReader, Into};
 use super::events::Events;
 use super::wait::Waiting;
 use crate::approval::{Execution, Settled};
+use crate::credentials::Authorization;
 use crate::error::chain;
 use crate::lifecycle::Lifecycle;
 use crate::pipeline::body::{DRAIN_BYTES, DRAIN_TIME, FinishAnyway, Pieces, RelayBody, RelayError};
 use crate::pipeline::call::relayable;
 use crate::pipeline::error::CallError;
 use crate::pipeline::exchange::{Aimed, exchange};
+use crate::pipeline::judge::Judgement;
 use crate::pipeline::record::Record;
 use crate::pipeline::trail::{Subject, Trail};
+use crate::upstream::Outgoing;
 
 /// By what a call runs, and where its end is recorded.
 pub(super) enum Permission {
@@ -49,6 +53,17 @@ struct Unsent(Option<Permission>);
 impl Unsent {
     fn used(mut self) -> Option<Permission> {
         self.0.take()
+    }
+
+    fn given_back(mut self, error: &CallError) {
+        let why = error.to_string();
+        if let Some(permission) = self.0.take() {
+            permission.settle(match error {
+                // What the policy never allows is not worth another try.
+                CallError::Refused { .. } => Settled::Failed { why },
+                _ => Settled::NotSent { why },
+            });
+        }
     }
 }
 
@@ -150,9 +165,13 @@ impl Waiting {
         permission: Permission,
     ) -> Result<(Response<Incoming>, Permission), CallError> {
         let unsent = Unsent(Some(permission));
-        let edited = unsent.0.as_ref().and_then(Permission::edited);
-        let outgoing = self.call.outgoing(edited)?;
-        let authorization = self.inner.authorize(&self.call.server).await?;
+        let (outgoing, authorization) = match self.prepare(unsent.0.as_ref()).await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                unsent.given_back(&error);
+                return Err(error);
+            }
+        };
         let Some(permission) = unsent.used() else {
             return Err(CallError::Unwritable);
         };
@@ -172,6 +191,49 @@ impl Waiting {
                 });
                 Err(error)
             }
+        }
+    }
+
+    /// Everything before sending.
+    async fn prepare(
+        &self,
+        permission: Option<&Permission>,
+    ) -> Result<(Outgoing, Authorization), CallError> {
+        let edited = permission.and_then(Permission::edited);
+        let outgoing = self.call.outgoing(edited)?;
+        let authorization = self.inner.authorize(&self.call.server).await?;
+        // Last: between the decision and here there was time for anything to change.
+        self.still_stands(permission)?;
+        Ok((outgoing, authorization))
+    }
+
+    /// Whether `permission` counts at this moment, for the very arguments that are about to be sent.
+    fn still_stands(&self, permission: Option<&Permission>) -> Result<(), CallError> {
+        let (inner, call) = (&self.inner, &self.call);
+        inner.clients.recheck(&call.caller)?;
+        let server = inner.server(call.server.name.as_str())?;
+        let overtaken = || CallError::Overtaken(server.name.clone());
+        if server.config.url != call.server.config.url {
+            return Err(overtaken());
+        }
+        let edited = permission.and_then(Permission::edited);
+        let edited: Option<&RawValue> = edited
+            .map(serde_json::from_str)
+            .transpose()
+            .map_err(|_| CallError::Unwritable)?;
+        let arguments = edited.or(call.raw_arguments());
+        match (
+            inner.judge(&server, &call.caller, &call.tool, arguments),
+            permission,
+        ) {
+            (Judgement::Deny(error), _) => Err(error),
+            (Judgement::Allow { .. }, _) => Ok(()),
+            (Judgement::Ask(question), Some(Permission::Approved(execution)))
+                if question.is_of(execution.item(), &server) =>
+            {
+                Ok(())
+            }
+            (Judgement::Ask(_), _) => Err(overtaken()),
         }
     }
 

@@ -158,7 +158,10 @@ impl Waiting {
                     if let Some(events) = &mut events {
                         events.keep_alive(&self.ticket.item());
                     }
-                    None
+                    match self.inner.clients.recheck(&self.call.caller) {
+                        Ok(()) => None,
+                        Err(_) => self.judge_again().await,
+                    }
                 }
             };
             if let Some(turn) = turn {
@@ -170,6 +173,11 @@ impl Waiting {
     /// None if there is a new question in place of the one that was withdrawn.
     async fn decided(&mut self, item: &Item) -> Option<Turn> {
         if item.state == State::Approved {
+            // The rules may have changed between the decision and here.
+            let turn = self.judge_again().await;
+            if turn.is_some() || self.ticket.id() != item.id {
+                return turn;
+            }
             return Some(match self.ticket.claim().await {
                 Ok(execution) => Turn::Send(execution),
                 Err(ClaimError::Unclaimable(item)) => Turn::Say(self.over(&item)),
@@ -190,6 +198,11 @@ impl Waiting {
     /// The rules, or what is known of the tool, may be others than those the question was asked by.
     async fn judge_again(&mut self) -> Option<Turn> {
         let inner = Arc::clone(&self.inner);
+        if let Err(error) = inner.clients.recheck(&self.call.caller) {
+            self.withdraw("the client's token is not valid any more")
+                .await;
+            return Some(Turn::Fail(error.into()));
+        }
         let name = self.call.server.name.clone();
         let judgement = match inner.server(name.as_str()) {
             Err(error) => Judgement::Deny(error),
@@ -200,6 +213,8 @@ impl Waiting {
             }
         };
         let question = match judgement {
+            // A person may have changed its arguments.
+            Judgement::Allow { .. } if self.ticket.item().state == State::Approved => return None,
             Judgement::Allow { rule } => {
                 self.withdraw("the policy allows it now").await;
                 return Some(Turn::Allowed { rule });
@@ -211,10 +226,7 @@ impl Waiting {
             Judgement::Ask(question) => question,
         };
         let item = self.ticket.item();
-        let definition = question.tool.as_ref().map(|tool| tool.definition.digest);
-        let same = item.action.policy_version == self.call.server.policy.version()
-            && item.action.tool_digest == definition;
-        if same && item.state != State::Withdrawn {
+        if question.is_of(&item, &self.call.server) && item.state != State::Withdrawn {
             return None;
         }
         self.withdraw("the policy or the tool is another one now")

@@ -1,6 +1,7 @@
 //! Calls that a person decides, through the proxy.
 
 mod carriers;
+mod changes;
 mod endings;
 
 use std::sync::Arc;
@@ -244,39 +245,6 @@ async fn a_client_that_leaves_does_not_take_the_question_with_it() {
     assert_eq!(sent.calls(), 0, "nobody waits for it");
     let (_, answer) = bridge.post(&ask(2)).await;
     assert_eq!(text_of(&answer), "done");
-}
-
-#[tokio::test]
-async fn a_change_of_the_rules_is_seen_by_calls_that_wait() {
-    for (effect, expected) in [
-        (crate::types::Effect::Allow, "done"),
-        (crate::types::Effect::Deny, "denied"),
-    ] {
-        let sent = Sent::default();
-        let bridge = holding(60, server(&sent, done)).await;
-        let open = bridge.open(&ask(1), &[]).await;
-        let item = bridge.asked().await;
-        bridge.rule("ask_me", effect).await;
-        let answer = events(open).await.pop().unwrap();
-        assert!(text_of(&answer).contains(expected), "{answer}");
-        assert_eq!(sent.calls(), usize::from(expected == "done"));
-        bridge.until(item.id, State::Withdrawn).await;
-    }
-}
-
-#[tokio::test]
-async fn a_question_asked_under_other_rules_is_asked_anew() {
-    let sent = Sent::default();
-    let bridge = holding(60, server(&sent, done)).await;
-    let open = bridge.open(&ask(1), &[]).await;
-    let first = bridge.asked().await;
-    bridge.rule("other", crate::types::Effect::Ask).await;
-    bridge.until(first.id, State::Withdrawn).await;
-    let second = bridge.asked().await;
-    bridge.decide(second.id, Verdict::approve()).await;
-    let answer = events(open).await.pop().unwrap();
-    assert_eq!(text_of(&answer), "done");
-    assert_eq!(sent.calls(), 1);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ impl Bridge {
         Self::configured(echo(), |config, _| config.require_client_token = true).await
     }
 
-    async fn token(&self, name: &str, servers: &[&str], tools: &[&str]) -> Secret {
+    pub(super) async fn token(&self, name: &str, servers: &[&str], tools: &[&str]) -> Secret {
         let scope = Scope {
             servers: servers.iter().map(|name| name.parse().unwrap()).collect(),
             tools: tools
