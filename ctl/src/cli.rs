@@ -170,6 +170,7 @@ mod tests {
             "approvals --all --server s",
             "approvals list --state denied --state done -n 3 --before k3v9",
             "approvals show k3v9",
+            "approvals watch --server s",
             "approvals grants",
             "approvals grants revoke k3v9",
             "approvals pin",

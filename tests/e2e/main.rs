@@ -8,6 +8,8 @@
 )]
 
 mod add;
+mod approvals_ctl;
+mod approvals_watch;
 mod audit;
 mod cli;
 mod clients;

@@ -129,7 +129,8 @@ impl Ctl {
         }
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// A command line, for a test that runs it in its own way.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.home.command(&bins::mcpbridgectl());
         command
             .arg("--config-dir")

@@ -29,6 +29,7 @@ pub mod script;
 pub mod secrets;
 #[cfg(test)]
 mod self_test;
+pub mod terminal;
 pub mod wait;
 pub mod wire;
 

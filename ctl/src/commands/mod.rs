@@ -44,7 +44,7 @@ pub async fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Refresh(server) => refresh::run(context, server.name).await,
         Command::Tools(args) => tools::run(context, args).await,
         Command::Call(args) => return call::run(context, args).await,
-        Command::Approvals(args) => approvals::run(context, args).await,
+        Command::Approvals(args) => return approvals::run(context, args).await,
         Command::Approve(args) => return approvals::approve(context, args).await,
         Command::Deny(args) => return approvals::deny(context, args).await,
         Command::Policy { command } => policy::run(context, command).await,

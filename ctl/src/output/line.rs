@@ -10,8 +10,10 @@ use super::style::{Style, paint};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Line {
-    /// Blanks before it, and before what it is continued with.
+    /// Blanks before it.
     indent: usize,
+    /// Blanks before what it is continued with, when they are more.
+    hang: usize,
     spans: Vec<Span>,
 }
 
@@ -29,7 +31,7 @@ impl Line {
     pub fn indented(indent: usize) -> Self {
         Self {
             indent,
-            spans: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -50,10 +52,11 @@ impl Line {
         self.with(text, Style::Plain)
     }
 
-    /// Blanks up to `column`, and one at least.
+    /// Blanks up to `column`, and one at least. It is continued below what follows.
     #[must_use]
     pub fn column(mut self, column: usize) -> Self {
         let blanks = column.saturating_sub(self.width()).max(1);
+        self.hang = column;
         self.push(" ".repeat(blanks), Style::Plain);
         self
     }
@@ -66,7 +69,7 @@ impl Line {
     /// Itself in pieces of at most `width` columns: all of it is seen, and nothing is taken for a
     /// line of its own.
     pub fn wrapped(&self, width: usize) -> Vec<Self> {
-        let indent = self.indent.min(width / 2);
+        let [indent, hang] = [self.indent, self.hang.max(self.indent)].map(|n| n.min(width / 2));
         let mut lines = vec![Self::indented(indent)];
         let mut room = width.saturating_sub(indent);
         for span in &self.spans {
@@ -75,8 +78,8 @@ impl Line {
                 let taken = c.width().unwrap_or(0);
                 if taken > room {
                     lines.add(&mut piece, span.style);
-                    lines.push(Self::indented(indent));
-                    room = width.saturating_sub(indent);
+                    lines.push(Self::indented(hang));
+                    room = width.saturating_sub(hang);
                 }
                 room = room.saturating_sub(taken);
                 piece.push(c);
@@ -84,6 +87,17 @@ impl Line {
             lines.add(&mut piece, span.style);
         }
         lines
+    }
+
+    /// Its first `width` columns, with an ellipsis when there are more.
+    #[must_use]
+    pub fn cut(&self, width: usize) -> Self {
+        if self.width() <= width {
+            return self.clone();
+        }
+        let mut first = self.wrapped(width.saturating_sub(1)).swap_remove(0);
+        first.push("…".to_owned(), Style::Plain);
+        first
     }
 
     /// For the terminal.
@@ -142,11 +156,15 @@ mod tests {
         assert_eq!(line.width(), 7);
         let wrapped: Vec<_> = line.wrapped(4).iter().map(|l| l.painted(false)).collect();
         assert_eq!(wrapped, ["東京", "都x"]);
+        assert_eq!(line.cut(5).painted(false), "東京…");
     }
 
     #[test]
     fn columns_are_aligned() {
         let line = Line::indented(2).text("why").column(8).text("a rule");
         assert_eq!(line.painted(false), "  why   a rule");
+        let long = line.text(" and more");
+        let wrapped: Vec<_> = long.wrapped(16).iter().map(|l| l.painted(false)).collect();
+        assert_eq!(wrapped, ["  why   a rule a", "        nd more"]);
     }
 }

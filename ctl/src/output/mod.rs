@@ -65,6 +65,16 @@ impl Printer {
         self.talk > Talk::Quiet && !self.is_json()
     }
 
+    /// Whether stdout and the keys are a person's, and can be drawn on.
+    pub fn can_draw(&self) -> bool {
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        self.out_is_terminal && io::stdin().is_terminal() && !self.is_json() && !dumb
+    }
+
+    pub fn colors(&self) -> bool {
+        self.color_out
+    }
+
     /// Whether a person can see what changes on stderr.
     pub fn shows_progress(&self) -> bool {
         self.err_is_terminal && self.talks()

@@ -85,11 +85,16 @@ pub fn state_style(state: &str) -> Style {
     }
 }
 
-/// Who asks, as short as it is unambiguous.
+/// Who asks, in a few words; the whole is among the facts.
 pub fn caller_in_words(caller: &ApprovalCaller) -> String {
-    match some(&caller.client) {
-        Some(client) => format!("client {client}"),
-        None => caller.text.clone(),
+    if let Some(client) = some(&caller.client) {
+        return format!("client {client}");
+    }
+    let program = caller.exe.rsplit(['/', '\\']).next().and_then(some);
+    match (program, caller.pid) {
+        (Some(program), Some(pid)) => format!("{program} (pid {pid})"),
+        (Some(program), None) => program.to_owned(),
+        (None, _) => caller.text.clone(),
     }
 }
 

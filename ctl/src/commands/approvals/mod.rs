@@ -6,6 +6,7 @@ mod grants;
 mod list;
 mod pin;
 mod view;
+mod watch;
 
 use clap::{Args, Subcommand};
 
@@ -13,6 +14,7 @@ pub use decide::{ApproveArgs, DenyArgs, approve, deny};
 
 use crate::context::Context;
 use crate::error::Failure;
+use crate::exit::Exit;
 
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -32,6 +34,8 @@ enum ApprovalsCommand {
         /// Id of the approval, or its beginning
         id: String,
     },
+    /// Show the calls as they come, and decide them by a key
+    Watch(watch::WatchArgs),
     /// List what was allowed for longer than one call, and take it back
     Grants {
         #[command(subcommand)]
@@ -44,12 +48,14 @@ enum ApprovalsCommand {
     },
 }
 
-pub async fn run(context: &Context, args: ApprovalsArgs) -> Result<(), Failure> {
+pub async fn run(context: &Context, args: ApprovalsArgs) -> Result<Exit, Failure> {
     match args.command {
+        Some(ApprovalsCommand::Watch(args)) => return watch::run(context, args).await,
         None => list::list(context, args.list).await,
         Some(ApprovalsCommand::List(args)) => list::list(context, args).await,
         Some(ApprovalsCommand::Show { id }) => list::show(context, id).await,
         Some(ApprovalsCommand::Grants { command }) => grants::run(context, command).await,
         Some(ApprovalsCommand::Pin { command }) => pin::run(context, command).await,
-    }
+    }?;
+    Ok(Exit::Done)
 }
