@@ -14,11 +14,19 @@ use crate::types::ApprovalId;
 const CHANGES: usize = 256;
 
 pub(super) struct Board {
-    live: Mutex<HashMap<ApprovalId, Arc<Live>>>,
+    posted: Mutex<Posted>,
     changes: broadcast::Sender<ApprovalId>,
     /// When the next item expires.
     deadline: watch::Sender<Option<Timestamp>>,
     last_holder: AtomicU64,
+}
+
+#[derive(Default)]
+struct Posted {
+    live: HashMap<ApprovalId, Arc<Live>>,
+    /// What ended with the latest commit. A call that joined such an item in that very commit learns of
+    /// the end here, or it would wait for one that is over.
+    ended: HashMap<ApprovalId, Arc<Item>>,
 }
 
 /// One item, and the calls that wait for it.
@@ -40,7 +48,7 @@ impl Live {
 impl Board {
     pub(super) fn new() -> Self {
         Self {
-            live: Mutex::default(),
+            posted: Mutex::default(),
             changes: broadcast::Sender::new(CHANGES),
             deadline: watch::Sender::new(None),
             last_holder: AtomicU64::new(0),
@@ -48,7 +56,9 @@ impl Board {
     }
 
     pub(super) fn publish(&self, items: impl IntoIterator<Item = Arc<Item>>) {
-        let mut live = self.lock();
+        let mut posted = self.lock();
+        let Posted { live, ended } = &mut *posted;
+        ended.clear();
         for item in items {
             let id = item.id;
             if item.state.is_live() {
@@ -56,8 +66,11 @@ impl Board {
                     .or_insert_with(|| Live::new(Arc::clone(&item)))
                     .item
                     .send_replace(item);
-            } else if let Some(over) = live.remove(&id) {
-                over.item.send_replace(item);
+            } else {
+                if let Some(over) = live.remove(&id) {
+                    over.item.send_replace(Arc::clone(&item));
+                }
+                ended.insert(id, item);
             }
             self.changed(id);
         }
@@ -75,14 +88,17 @@ impl Board {
     }
 
     pub(super) fn get(&self, id: ApprovalId) -> Option<Arc<Live>> {
-        self.lock().get(&id).cloned()
+        self.lock().live.get(&id).cloned()
     }
 
-    /// Enters a waiting call at `item`, which is published if it is live.
+    /// Enters a waiting call at `item`, as it was when the call joined it in the latest commit.
     pub(super) fn enter(&self, item: &Arc<Item>) -> (Arc<Live>, u64) {
-        let live = self
-            .get(item.id)
-            .unwrap_or_else(|| Live::new(Arc::clone(item)));
+        let posted = self.lock();
+        let live = posted.live.get(&item.id).cloned().unwrap_or_else(|| {
+            let over = posted.ended.get(&item.id).unwrap_or(item);
+            Live::new(Arc::clone(over))
+        });
+        drop(posted);
         let number = self.last_holder.fetch_add(1, Ordering::Relaxed) + 1;
         live.holders.send_modify(|holders| {
             holders.insert(number);
@@ -103,6 +119,7 @@ impl Board {
     pub(super) fn items(&self) -> Vec<Arc<Item>> {
         let mut items: Vec<_> = self
             .lock()
+            .live
             .values()
             .map(|live| Arc::clone(&live.item.borrow()))
             .collect();
@@ -123,7 +140,7 @@ impl Board {
         let _ = self.changes.send(id);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ApprovalId, Arc<Live>>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Posted> {
+        self.posted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -39,6 +39,30 @@ async fn the_second_answer_is_told_of_the_first() {
 }
 
 #[tokio::test]
+async fn a_call_that_joins_a_question_while_it_is_answered_has_the_answer() {
+    let bench = Bench::new().await;
+    let first = bench.submit(action("{}")).await;
+    let denied = Verdict::Deny { reason: None };
+    // Both are left before either is made, so they are made together.
+    let turn = bench.approvals.inner.turn.lock().await;
+    let release = async {
+        while bench.approvals.inner.waiting.lock().unwrap().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        drop(turn);
+    };
+    let (joined, decided, ()) = tokio::join!(
+        bench.submit(action("{}")),
+        bench.decide(first.id(), denied),
+        release,
+    );
+    decided.unwrap();
+    assert_eq!(joined.id(), first.id());
+    assert_eq!(joined.item().state, State::Denied);
+    assert_eq!(joined.decided().await.state, State::Denied);
+}
+
+#[tokio::test]
 async fn a_restart_keeps_questions_and_approvals_but_not_the_outcome_of_a_running_call() {
     let bench = Bench::new().await;
     let pending = bench.submit(action(r#"{"a":1}"#)).await;
