@@ -135,6 +135,33 @@ mod tests {
             .len()
     }
 
+    /// How many texts are looked up for a name.
+    fn looked_up(texts: impl IntoIterator<Item = String>, name: &str) -> usize {
+        let patterns = patterns(texts);
+        let index = Index::new(patterns.iter().enumerate());
+        let ends = index.start.lengths_up_to(name).count() + index.end.lengths_up_to(name).count();
+        let within = index.within.lengths_up_to(name);
+        ends + within.map(|length| name.len() - length + 1).sum::<usize>()
+    }
+
+    #[test]
+    fn what_is_looked_up_depends_on_the_name_and_not_on_the_number_of_patterns() {
+        let name = "get_04711_of_all";
+        let shapes: [fn(usize) -> String; 3] = [
+            |n| format!("get_{n:05}_*"),
+            |n| format!("*_{n:05}_all"),
+            |n| format!("a*{n:05}*"),
+        ];
+        for shape in shapes {
+            let few = looked_up((0..100).map(shape), name);
+            assert_eq!(looked_up((0..10_000).map(shape), name), few);
+            assert!(few <= name.len());
+        }
+        // Texts of every length, in every place.
+        let all = (1..5000).map(|n| ["x".repeat(n), "*".to_owned(), "y".repeat(n)].concat());
+        assert!(looked_up(all, name) <= 2 * name.len());
+    }
+
     #[test]
     fn few_of_many_patterns_are_tried() {
         let many = |shape: fn(usize) -> String| (0..10_000).map(shape);
