@@ -21,7 +21,7 @@ const LAYERS: [&[&str]; 7] = [
         "clients",
         "upstream",
     ],
-    &["pipeline", "http"],
+    &["pipeline", "http", "admin"],
     &["proxy", "web", "control"],
     &["app", "server", "cli", "main", "lib", "layering"],
 ];

@@ -32,6 +32,7 @@ pub mod registry;
 pub mod upstream;
 
 // 4 shared path
+pub mod admin;
 pub mod http;
 pub mod pipeline;
 

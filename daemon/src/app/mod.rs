@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::prepare::{AppError, config_dir, fail, key_options, prepare};
 pub use self::prepare::{StartError, init};
+use crate::admin::{self, Admin};
 use crate::approval::Approvals;
 use crate::audit::{Audit, Event, Kind};
 use crate::catalog::Catalog;
@@ -167,7 +168,16 @@ impl App {
             key_store,
             log_destination,
         };
+        let admin = Admin::new(admin::Parts {
+            registry: registry.clone(),
+            credentials: credentials.clone(),
+            approvals: approvals.clone(),
+            catalog: catalog.clone(),
+            audit: audit.clone(),
+            lifecycle: lifecycle.clone(),
+        });
         let control = Control {
+            admin,
             registry,
             credentials,
             approvals,
@@ -178,7 +188,6 @@ impl App {
             sessions,
             lifecycle: lifecycle.clone(),
             facts,
-            changing: Arc::default(),
         };
         Ok(Self {
             lifecycle,
@@ -216,7 +225,7 @@ impl App {
                 "calls that ran when the last daemon ended are shown as running"
             );
         }
-        control.sync().await;
+        control.admin.sync().await;
         if let Err(error) = control.credentials.sweep().await {
             tracing::warn!(
                 error = chain(&error),
@@ -232,6 +241,7 @@ impl App {
         );
         http.spawn(&lifecycle, routes);
         audit.keep_pruned(&lifecycle);
+        control.admin.record_edits_while_away();
         control.follow_config_file();
 
         let farewell = CancellationToken::new();

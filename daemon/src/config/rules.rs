@@ -76,10 +76,57 @@ impl RuleConfig {
         format!("{conditions:?}")
     }
 
+    /// A rule for calls of `tools`, under conditions as [`Self::conditions_json`] writes them.
+    ///
+    /// # Errors
+    /// The conditions are not of this shape.
+    pub fn read(tools: Pattern, conditions_json: &str) -> Result<Self, serde_json::Error> {
+        let Conditions {
+            arguments,
+            annotations,
+            callers,
+        } = match conditions_json {
+            "" => Conditions::default(),
+            json => serde_json::from_str(json)?,
+        };
+        Ok(Self {
+            tools,
+            arguments,
+            annotations,
+            callers,
+            effect: Effect::default(),
+        })
+    }
+
+    /// What the rule asks of a call besides its tool, as in `config.json`; empty for nothing.
+    pub fn conditions_json(&self) -> String {
+        if self.is_bare() {
+            return String::new();
+        }
+        let conditions = Conditions {
+            arguments: self.arguments.clone(),
+            annotations: self.annotations.clone(),
+            callers: self.callers.clone(),
+        };
+        serde_json::to_string(&conditions).unwrap_or_default()
+    }
+
     /// Whether only the tool's name counts.
     pub fn is_bare(&self) -> bool {
         self.arguments.is_empty() && self.annotations.is_empty() && self.callers.is_empty()
     }
+}
+
+/// A rule without its tool and effect.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Conditions {
+    #[serde(skip_serializing_if = "is_default", deserialize_with = "unique_keys")]
+    arguments: BTreeMap<Pointer, Predicate>,
+    #[serde(skip_serializing_if = "is_default", deserialize_with = "unique_keys")]
+    annotations: BTreeMap<Hint, bool>,
+    #[serde(skip_serializing_if = "is_default")]
+    callers: Vec<CallerRule>,
 }
 
 /// What one argument must be; what is said together must hold together.

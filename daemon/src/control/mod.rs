@@ -18,7 +18,6 @@ mod tools;
 mod ui;
 
 use std::io;
-use std::sync::Arc;
 
 use futures_util::Stream;
 use mcpbridge_proto::transport::Connection;
@@ -32,19 +31,18 @@ use mcpbridge_proto::v1::servers_server::ServersServer;
 use mcpbridge_proto::v1::tools_server::ToolsServer;
 use mcpbridge_proto::v1::ui_server::UiServer;
 use mcpbridge_proto::{MAX_MESSAGE_BYTES, PeerIdentity};
-use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::{Request, Status};
 
 pub use daemon::Facts;
 
+use crate::admin::Admin;
 use crate::approval::Approvals;
 use crate::audit::Audit;
 use crate::catalog::Catalog;
 use crate::clients::Clients;
 use crate::credentials::Credentials;
-use crate::error::chain;
 use crate::http::peer::at_control_socket;
 use crate::http::sessions::Sessions;
 use crate::lifecycle::Lifecycle;
@@ -55,6 +53,7 @@ use crate::types::{Caller, Decider, Secret, ServerName};
 /// What the handlers work on.
 #[derive(Clone)]
 pub struct Control {
+    pub admin: Admin,
     pub registry: Registry,
     pub credentials: Credentials,
     pub catalog: Catalog,
@@ -65,8 +64,6 @@ pub struct Control {
     pub sessions: Sessions,
     pub lifecycle: Lifecycle,
     pub facts: Facts,
-    /// Held while the configuration or a sign-in is changed.
-    pub changing: Arc<Mutex<()>>,
 }
 
 impl Control {
@@ -81,49 +78,9 @@ impl Control {
         F: Future<Output = Result<T, Status>> + Send,
     {
         let this = self.clone();
-        let changing = self.lifecycle.spawn("change", async move {
-            let lock = Arc::clone(&this.changing);
-            let _changing = lock.lock().await;
-            let outcome = change(this.clone()).await;
-            this.sync().await;
-            outcome
-        });
-        changing
-            .await
-            .map_err(|_| Status::internal("the change was interrupted"))?
-    }
-
-    /// Hands the configured servers to their credentials, approvals and pinned tools: at the start, and after every change. The
-    /// registry reads the whole file again then, so what a person wrote into it arrives as well.
-    pub async fn sync(&self) {
-        self.record_hand_edits().await;
-        let snapshot = self.registry.snapshot();
-        let servers = snapshot.iter().map(|server| (&server.name, &server.config));
-        self.credentials.sync(servers).await;
-        let names = snapshot.iter().map(|server| &server.name);
-        if let Err(error) = self.approvals.sync(names).await {
-            tracing::warn!(
-                error = chain(&error),
-                "approvals and grants of servers that are gone stay in state.db"
-            );
-        }
-        let versions = snapshot
-            .iter()
-            .map(|server| (server.name.clone(), server.policy.version()));
-        if let Err(error) = self.approvals.withdraw_outdated(versions.collect()).await {
-            tracing::warn!(
-                error = chain(&error),
-                "questions that were asked by other rules stay until they expire"
-            );
-        }
-        let servers = snapshot.iter();
-        let addresses = servers.map(|server| (&server.name, server.config.url.as_str()));
-        if let Err(error) = self.catalog.sync(addresses).await {
-            tracing::warn!(
-                error = chain(&error),
-                "pinned tools of servers that are gone stay in state.db"
-            );
-        }
+        let done = self.admin.finish(async move { change(this).await });
+        let interrupted = || Err(Status::internal("the change was interrupted"));
+        done.await.unwrap_or_else(interrupted)
     }
 
     /// Serves until `ended`. It outlives the rest of the daemon, so that `mcpbridgectl stop` gets

@@ -156,7 +156,7 @@ impl Control {
                 before: None,
                 after: self.registry.get(name.as_str()).ok(),
             };
-            self.record_policy(&edit, by).await;
+            self.admin.record_policy(&edit, by).await;
         }
         Ok(added)
     }
@@ -174,7 +174,7 @@ impl Control {
             before,
             after: None,
         };
-        self.record_policy(&edit, by).await;
+        self.admin.record_policy(&edit, by).await;
         Ok(farewell)
     }
 

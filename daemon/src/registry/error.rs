@@ -15,6 +15,8 @@ pub enum RegistryError {
     },
     #[error("server {server} has no rule for {rule}")]
     UnknownRule { server: ServerName, rule: String },
+    #[error("{field}: {reason}")]
+    Rule { field: &'static str, reason: String },
     #[error("config.json was changed at the same time")]
     Crossed,
     #[error("the change is not stored")]
@@ -28,6 +30,7 @@ impl Classify for RegistryError {
         match self {
             Self::UnknownServer(_) | Self::UnknownRule { .. } => ErrorKind::NotFound,
             Self::Exists { .. } | Self::Crossed => ErrorKind::Conflict,
+            Self::Rule { .. } => ErrorKind::InvalidInput,
             Self::Config(error) => error.kind(),
             Self::Interrupted => ErrorKind::Internal,
         }
@@ -44,7 +47,7 @@ impl Classify for RegistryError {
             }
             Self::Crossed => Some("repeat the command".into()),
             Self::Config(error) => error.hint(),
-            Self::Interrupted => None,
+            Self::Rule { .. } | Self::Interrupted => None,
         }
     }
 }

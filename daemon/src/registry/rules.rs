@@ -3,7 +3,7 @@
 use super::{Registry, RegistryError};
 use crate::config::{self, PolicyConfig, RuleConfig, ServerConfig};
 use crate::policy::is_loosening;
-use crate::types::{Effect, ServerName};
+use crate::types::{Effect, InvalidPattern, Pattern, ServerName};
 
 /// A change that is thought out and not made yet.
 #[derive(Debug, Clone)]
@@ -20,6 +20,32 @@ pub enum RuleKey {
     Default,
     /// The rule about the same calls as this one; the effect does not matter.
     Rule(Box<RuleConfig>),
+}
+
+impl RuleKey {
+    /// The rule for calls of `tool` under conditions as [`RuleConfig::conditions_json`] writes them;
+    /// without a tool, the server's default.
+    ///
+    /// # Errors
+    /// One of the two cannot be meant.
+    pub fn read(tool: &str, conditions_json: &str) -> Result<Self, RegistryError> {
+        let wrong = |field, reason| RegistryError::Rule { field, reason };
+        let tools = match tool {
+            "" => Ok(Pattern::any()),
+            tool => tool.parse(),
+        };
+        let tools = tools.map_err(|error: InvalidPattern| wrong("tool", error.to_string()))?;
+        let rule = RuleConfig::read(tools, conditions_json);
+        let rule = rule.map_err(|error| wrong("conditions", error.to_string()))?;
+        match (tool, rule.is_bare()) {
+            ("", true) => Ok(Self::Default),
+            ("", false) => Err(wrong(
+                "tool",
+                "a rule with conditions needs one; use * for every tool".to_owned(),
+            )),
+            _ => Ok(Self::Rule(Box::new(rule))),
+        }
+    }
 }
 
 impl PolicyChange {

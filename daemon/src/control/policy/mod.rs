@@ -1,9 +1,6 @@
 //! The rules that decide about tool calls.
 
-mod trail;
 mod trial;
-
-use std::collections::BTreeMap;
 
 use mcpbridge_proto::v1::policy_server::Policy;
 use mcpbridge_proto::v1::{
@@ -11,14 +8,13 @@ use mcpbridge_proto::v1::{
     SetPolicyOptionsResponse, SetPolicyRequest, SetPolicyResponse, TestPolicyRequest,
     TestPolicyResponse, UnsetPolicyRequest, UnsetPolicyResponse,
 };
-use serde::{Deserialize, Serialize};
 use tonic::{Request, Response, Status};
 
 use super::{Control, decider, pin as pin_of, server_name, status};
-use crate::config::{CallerRule, Hint, Predicate, RuleConfig, ServerConfig};
+use crate::config::ServerConfig;
 use crate::policy::{Rule, rules};
-use crate::registry::{PolicyChange, PolicyEdit, RuleKey};
-use crate::types::{Decider, Effect, Pointer, ServerName};
+use crate::registry::{PolicyChange, RegistryError, RuleKey};
+use crate::types::{Decider, Effect, ServerName};
 
 #[tonic::async_trait]
 impl Policy for Control {
@@ -57,7 +53,7 @@ impl Policy for Control {
             .effect
             .parse()
             .map_err(|error| status::invalid("effect", &error))?;
-        let key = key(&rule.tool, &rule.conditions_json)?;
+        let key = RuleKey::read(&rule.tool, &rule.conditions_json).map_err(status::of)?;
         let set = move |change: &mut PolicyChange| {
             change.set(key, effect);
             Ok(())
@@ -73,8 +69,8 @@ impl Policy for Control {
         let by = decider(&request).await;
         let request = request.into_inner();
         let name = server_name(&request.server)?;
-        let key = key(&request.tool, &request.conditions_json)?;
-        let unset = move |change: &mut PolicyChange| change.unset(&key).map_err(status::of);
+        let key = RuleKey::read(&request.tool, &request.conditions_json).map_err(status::of)?;
+        let unset = move |change: &mut PolicyChange| change.unset(&key);
         self.change_policy(name, request.pin, by, unset).await?;
         Ok(Response::new(UnsetPolicyResponse {}))
     }
@@ -108,87 +104,17 @@ impl Policy for Control {
 }
 
 impl Control {
-    /// Makes a change to a server's rules. One that loosens them needs the PIN, where one is set.
     async fn change_policy(
         &self,
         name: ServerName,
         pin: String,
         by: Decider,
-        edit: impl FnOnce(&mut PolicyChange) -> Result<(), Status> + Send + 'static,
+        edit: impl FnOnce(&mut PolicyChange) -> Result<(), RegistryError> + Send + 'static,
     ) -> Result<(), Status> {
         let pin = pin_of(pin);
-        self.finish(move |this| async move {
-            let mut change = this.registry.propose(&name).await.map_err(status::of)?;
-            this.record_hand_edits().await;
-            edit(&mut change)?;
-            if change.new == change.old {
-                return Ok(());
-            }
-            if change.is_loosening() {
-                let authorized = this.approvals.authorize(pin.as_ref(), &by).await;
-                authorized.map_err(status::of)?;
-            }
-            let before = this.registry.get(name.as_str()).map_err(status::of)?;
-            this.registry.apply(change).await.map_err(status::of)?;
-            let after = this.registry.get(name.as_str()).map_err(status::of)?;
-            let (before, after) = (Some(before), Some(after));
-            let edit = PolicyEdit {
-                name,
-                before,
-                after,
-            };
-            this.record_policy(&edit, &by).await;
-            Ok(())
-        })
-        .await
+        let change = self.admin.change_rules(name, pin, by, edit);
+        change.await.map_err(status::of)
     }
-}
-
-/// What a rule asks of a call besides its tool.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Conditions {
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    arguments: BTreeMap<Pointer, Predicate>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    annotations: BTreeMap<Hint, bool>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    callers: Vec<CallerRule>,
-}
-
-/// The schema writes the server's default as an empty tool.
-fn key(tool: &str, conditions_json: &str) -> Result<RuleKey, Status> {
-    let conditions = match conditions_json {
-        "" => Conditions::default(),
-        text => {
-            serde_json::from_str(text).map_err(|error| status::invalid("conditions", &error))?
-        }
-    };
-    let Conditions {
-        arguments,
-        annotations,
-        callers,
-    } = conditions;
-    let has_none = arguments.is_empty() && annotations.is_empty() && callers.is_empty();
-    if tool.is_empty() {
-        return if has_none {
-            Ok(RuleKey::Default)
-        } else {
-            Err(status::refuse(
-                "tool: a rule with conditions needs one; use * for every tool",
-            ))
-        };
-    }
-    let tools = tool
-        .parse()
-        .map_err(|error| status::invalid("tool", &error))?;
-    Ok(RuleKey::Rule(Box::new(RuleConfig {
-        tools,
-        arguments,
-        annotations,
-        callers,
-        effect: Effect::default(),
-    })))
 }
 
 fn listed(name: &ServerName, server: &ServerConfig) -> Vec<PolicyRule> {
@@ -208,18 +134,6 @@ fn shown(server: &ServerName, rule: &Rule) -> PolicyRule {
         effect: rule.effect().to_string(),
         number: u32::try_from(rule.number).unwrap_or(u32::MAX),
         text: rule.to_string(),
-        conditions_json: conditions_json(&rule.config),
+        conditions_json: rule.config.conditions_json(),
     }
-}
-
-fn conditions_json(rule: &RuleConfig) -> String {
-    if rule.is_bare() {
-        return String::new();
-    }
-    let conditions = Conditions {
-        arguments: rule.arguments.clone(),
-        annotations: rule.annotations.clone(),
-        callers: rule.callers.clone(),
-    };
-    serde_json::to_string(&conditions).unwrap_or_default()
 }
