@@ -17,6 +17,7 @@ mod hostile;
 mod kill;
 mod lifecycle;
 mod login;
+mod policy;
 mod proxy;
 mod refresh;
 mod relay;
