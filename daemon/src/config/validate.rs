@@ -127,7 +127,7 @@ impl ApprovalsConfig {
 impl PolicyConfig {
     /// # Errors
     /// The first setting that breaks a rule, its key relative to the policy.
-    pub(super) fn validate(&self) -> Result<(), InvalidSetting> {
+    pub fn validate(&self) -> Result<(), InvalidSetting> {
         let mut seen = HashMap::new();
         for (index, rule) in self.rules.iter().enumerate() {
             let key = format!("rules[{index}]");
