@@ -26,6 +26,18 @@ pub fn load(dir: &ConfigDir) -> Result<Config, ConfigError> {
     }
 }
 
+/// [`load`] while the daemon runs: a file that is gone has not been emptied.
+///
+/// # Errors
+/// As [`load`]; or there is no file.
+pub fn reload(dir: &ConfigDir) -> Result<Config, ConfigError> {
+    let path = dir.config_file();
+    match read(&path)? {
+        Some(text) => parse(&path, &text),
+        None => Err(ConfigError::Gone(path)),
+    }
+}
+
 /// The bytes of the file, or None when there is none.
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, ConfigError> {
     match fs::read(path) {

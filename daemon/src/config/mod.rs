@@ -15,7 +15,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use edit::{remove_server, set_policy, upsert_server, write_default};
-pub use load::load;
+pub use load::{load, reload};
 pub use rules::{
     CallerRule, Hint, InvalidCaller, InvalidHint, PolicyConfig, Predicate, RuleConfig,
 };
@@ -61,6 +61,8 @@ pub enum ConfigError {
         key: String,
         reason: String,
     },
+    #[error("{} is gone", .0.display())]
+    Gone(PathBuf),
     #[error("{}: written by a newer version (format {version}, this one reads {})", path.display(), schema::VERSION)]
     Newer { path: PathBuf, version: String },
     #[error("{}", path.display())]
@@ -91,6 +93,7 @@ impl Classify for ConfigError {
             Self::Syntax { .. }
             | Self::UnknownKey { .. }
             | Self::Value { .. }
+            | Self::Gone(_)
             | Self::Newer { .. }
             | Self::Setting { .. }
             | Self::NotEdited(_) => ErrorKind::Conflict,
@@ -114,6 +117,9 @@ impl Classify for ConfigError {
             | Self::UnknownKey { .. }
             | Self::Value { .. }
             | Self::Setting { .. } => Some(FIX.to_owned()),
+            Self::Gone(_) => Some(
+                "put the file back, or go on without servers: `mcpbridgectl restart`".to_owned(),
+            ),
             Self::Newer { .. } => Some(
                 "install the version that wrote the file, or move the file away to start afresh"
                     .to_owned(),

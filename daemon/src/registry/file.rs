@@ -46,7 +46,11 @@ impl Registry {
         let dir = self.dir.clone();
         let before = self.snapshot();
         let reading = tokio::task::spawn_blocking(move || {
-            let config = config::load(&dir)?;
+            // Some editors move the old file away before they write the new one.
+            let config = match before.is_empty() {
+                true => config::load(&dir)?,
+                false => config::reload(&dir)?,
+            };
             let snapshot = compile(&config, &before);
             Ok((config, snapshot))
         });

@@ -180,6 +180,23 @@ async fn a_file_that_is_not_valid_is_told_until_it_is() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_gone_for_a_moment_takes_no_server_along() {
+    let (dir, registry, name) = with_server().await;
+    let path = ConfigDir::new(dir.path()).config_file();
+    let kept = path.with_extension("json~");
+    std::fs::rename(&path, &kept).unwrap();
+    assert!(registry.reload().await.is_err());
+    assert!(registry.get("stripe").is_ok());
+    let rejected = registry.file().borrow().rejected.clone().unwrap();
+    assert!(rejected.reason.ends_with("config.json is gone"));
+    assert!(registry.propose(&name).await.is_err());
+    assert!(!path.exists(), "no command writes a new one");
+    std::fs::rename(&kept, &path).unwrap();
+    registry.reload().await.unwrap();
+    assert_eq!(registry.file().borrow().rejected, None);
+}
+
+#[tokio::test]
 async fn settings_that_count_after_a_restart_are_named() {
     let (dir, registry, _name) = with_server().await;
     write(
