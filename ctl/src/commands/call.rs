@@ -1,9 +1,10 @@
 //! `call`: one tool call, under the same policy as any client's.
 
 use clap::Args;
-use mcpbridge_proto::v1::CallToolRequest;
+use mcpbridge_proto::v1::call_tool_response::Waiting;
+use mcpbridge_proto::v1::{CallToolRequest, CallToolResponse};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::context::Context;
 use crate::error::Failure;
@@ -16,7 +17,11 @@ Examples:
   mcpbridgectl call hello hello_world '{\"name\": \"Ada\"}'
   mcpbridgectl call hello hello_world - < arguments.json
 
-Exits with 1 when the tool reports an error, with 7 when policy refuses the call.")]
+Where a person has to approve the call, it waits and says on stderr where to do that. Ctrl-C gives it up;
+the question stays, and the same call made again goes on with it.
+
+Exits with 1 when the tool reports an error, with 7 when policy or a person refuses the call, with 8
+when nobody decided in time.")]
 pub struct CallArgs {
     /// Name of the server
     server: String,
@@ -44,7 +49,22 @@ pub async fn run(context: &Context, args: CallArgs) -> Result<Exit, Failure> {
         tool: args.tool,
         arguments_json,
     };
-    let reply = client.tools().call_tool(request).await?.into_inner();
+    let mut events = client.tools().call_tool(request).await?.into_inner();
+    let reply = loop {
+        match events.message().await? {
+            Some(CallToolResponse {
+                waiting: Some(waiting),
+                ..
+            }) => tell(context, &waiting),
+            Some(reply) => break reply,
+            None => {
+                return Err(Failure::new(
+                    Exit::Fault,
+                    "the daemon ended the call without a result",
+                ));
+            }
+        }
+    };
     if context.printer.is_json() {
         context.printer.line(&reply.result_json)?;
     } else {
@@ -55,6 +75,14 @@ pub async fn run(context: &Context, args: CallArgs) -> Result<Exit, Failure> {
     } else {
         Exit::Done
     })
+}
+
+fn tell(context: &Context, waiting: &Waiting) {
+    let Waiting { approval, url } = waiting;
+    let command = context.command(&format!("approve {approval}"));
+    let message = format!("waiting for approval {approval}: run `{command}`, or decide at {url}");
+    let value = json!({ "waiting": { "approval": approval, "url": url } });
+    context.printer.waiting(&message, &value);
 }
 
 /// Checked here, where the mistake can be pointed at; sent as it was written.

@@ -150,6 +150,14 @@ impl Printer {
         }
     }
 
+    /// What the command waits for; one line of JSON under `--json`, and silent under `--quiet`.
+    pub fn waiting(&self, message: &str, value: &impl Serialize) {
+        match serde_json::to_string(value) {
+            Ok(json) if self.is_json() && self.talk > Talk::Quiet => self.say(&json),
+            _ => self.note(message),
+        }
+    }
+
     /// Details under `--verbose`.
     pub fn detail(&self, message: &str) {
         if self.talk == Talk::Verbose {

@@ -6,6 +6,7 @@
 mod approval_view;
 mod approvals;
 mod audit;
+mod call;
 mod clients;
 mod config_file;
 mod credentials;

@@ -2,14 +2,13 @@
 
 use mcpbridge_proto::v1::tools_server::Tools;
 use mcpbridge_proto::v1::{
-    ApproveChangesRequest, ApproveChangesResponse, CallToolRequest, CallToolResponse,
-    DefinitionChange, DefinitionRef, ListChangesRequest, ListChangesResponse, ListToolsRequest,
-    ListToolsResponse, Tool,
+    ApproveChangesRequest, ApproveChangesResponse, CallToolRequest, DefinitionChange,
+    DefinitionRef, ListChangesRequest, ListChangesResponse, ListToolsRequest, ListToolsResponse,
+    Tool,
 };
-use serde_json::value::RawValue;
 use tonic::{Request, Response, Status};
 
-use super::{Control, caller, decider, pin, status};
+use super::{Control, call, caller, decider, pin, status};
 use crate::catalog::{Change, Subject};
 use crate::pipeline::McpSession;
 use crate::policy::Call;
@@ -53,36 +52,15 @@ impl Tools for Control {
         }))
     }
 
+    type CallToolStream = call::Events;
+
     async fn call_tool(
         &self,
         request: Request<CallToolRequest>,
-    ) -> Result<Response<CallToolResponse>, Status> {
+    ) -> Result<Response<Self::CallToolStream>, Status> {
         let caller = caller(&request);
-        let CallToolRequest {
-            server,
-            tool,
-            arguments_json,
-        } = request.into_inner();
-        let server = self.registry.get(&server).map_err(status::of)?;
-        let arguments = match arguments_json.as_str() {
-            "" => "{}",
-            text => text,
-        };
-        // An object, kept as it was written: numbers and key order are the caller's.
-        serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(arguments)
-            .map_err(|error| status::invalid("arguments (a JSON object is expected)", &error))?;
-        let arguments: &RawValue = serde_json::from_str(arguments)
-            .map_err(|error| status::invalid("arguments", &error))?;
-        let mut session = McpSession::open(self.pipeline.clone(), server.name.clone(), caller)
-            .await
-            .map_err(status::of)?;
-        let called = session.call_tool(&tool, arguments).await;
-        session.close().await;
-        let result = called.map_err(status::of)?;
-        Ok(Response::new(CallToolResponse {
-            is_error: result.is_error,
-            result_json: result.json.get().to_owned(),
-        }))
+        let events = self.begin_call(caller, request.into_inner()).await?;
+        Ok(Response::new(events))
     }
 
     async fn list_changes(

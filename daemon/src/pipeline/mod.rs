@@ -25,13 +25,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 pub use self::body::{RelayBody, RelayError};
 pub use self::error::CallError;
 pub use self::hold::{MARKER, SealError};
 use self::hold::{Sealer, Settings};
-pub use self::session::{McpSession, SessionError};
+pub use self::session::{McpSession, SessionError, ToolResult};
 use self::sessions::Sessions;
 use crate::approval::Approvals;
 use crate::audit::Audit;
@@ -42,7 +42,7 @@ use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::lifecycle::Lifecycle;
 use crate::registry::Registry;
-use crate::types::{Caller, ServerName};
+use crate::types::{ApprovalId, Caller, ServerName};
 use crate::upstream::Upstream;
 use crate::vault::Vault;
 
@@ -105,6 +105,8 @@ pub struct RelayRequest {
     pub headers: HeaderMap,
     pub body: Bytes,
     pub caller: Caller,
+    /// Where to say which question the call waits at, for a caller that waits until it is answered.
+    pub asked: Option<watch::Sender<Option<ApprovalId>>>,
 }
 
 impl Pipeline {
@@ -136,6 +138,11 @@ impl Pipeline {
                 refuse_discover: Mutex::default(),
             }),
         }
+    }
+
+    /// How long a question stands.
+    fn patience(&self) -> Duration {
+        self.inner.settings.patience
     }
 
     /// How large the body of a [`RelayRequest`] may be.

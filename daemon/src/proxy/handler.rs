@@ -51,6 +51,7 @@ pub(super) async fn relay(State(proxy): State<Proxy>, request: Request<Body>) ->
             .get()
             .cloned()
             .unwrap_or_else(|| Caller::new(Channel::Http, Process::default())),
+        asked: None,
     };
     match proxy.pipeline.call(request).await {
         Ok(response) => response.map(Body::new),

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Response};
 use serde_json::value::RawValue;
+use tokio::sync::watch;
 
 use super::carrier::{INPUT_KEY, marker};
 use super::seal::Sealed;
@@ -19,7 +20,7 @@ use crate::pipeline::error::CallError;
 use crate::pipeline::record::Record;
 use crate::pipeline::sessions::SessionKey;
 use crate::registry::Server;
-use crate::types::{Caller, Digest};
+use crate::types::{ApprovalId, Caller, Digest};
 use crate::upstream::Outgoing;
 
 /// Answers are read and put into our stream, which needs them as they are.
@@ -42,6 +43,7 @@ pub(in crate::pipeline) struct AskedCall {
     pub(super) progress_token: Option<Box<RawValue>>,
     arguments: Option<Box<RawValue>>,
     pub(super) input_responses: Option<Box<RawValue>>,
+    asked: Option<watch::Sender<Option<ApprovalId>>>,
     /// The state of ours that it brought back.
     pub(super) resumed: Option<Sealed>,
     /// It brought a state of ours, so what it has of ours must not reach the server.
@@ -89,6 +91,7 @@ impl AskedCall {
             progress_token: owned(params.progress_token),
             arguments: owned(params.arguments),
             input_responses: owned(params.input_responses),
+            asked: request.asked.clone(),
             resumed: None,
             brought_ours: false,
             method: request.method.clone(),
@@ -103,6 +106,18 @@ impl AskedCall {
     pub(in crate::pipeline) fn resume(&mut self, state: Option<Sealed>) {
         self.brought_ours = true;
         self.resumed = state;
+    }
+
+    /// Whether its caller waits as long as the question stands.
+    pub(super) fn waits(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// Says at which question it waits.
+    pub(super) fn waits_at(&self, approval: ApprovalId) {
+        if let Some(asked) = &self.asked {
+            asked.send_replace(Some(approval));
+        }
     }
 
     /// The JSON text that is judged, shown and sent.

@@ -66,6 +66,7 @@ impl Inner {
             false => None,
         };
         let ticket = self.submit(&call, question).await?;
+        call.waits_at(ticket.id());
         let answered = self.take_input(&call, ticket.id()).await;
         let mode = match answered {
             Some(false) => None,

@@ -9,7 +9,7 @@ use http::{HeaderValue, Response};
 use jiff::SignedDuration;
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 
 use super::call::AskedCall;
 use super::carrier::{self, INPUT_KEY, Mode, REQUEST_PREFIX};
@@ -133,10 +133,11 @@ impl Waiting {
         let held = self.hold();
         let settings = &self.inner.settings;
         let patience = match &events {
+            _ if self.call.waits() => Duration::MAX,
             Some(events) if events.tells_progress() => settings.long_hold,
             _ => settings.hold,
         };
-        let mut end = std::pin::pin!(tokio::time::sleep_until(Instant::now() + patience));
+        let mut end = std::pin::pin!(tokio::time::sleep(patience));
         let mut tick = tokio::time::interval(KEEP_ALIVE);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -234,6 +235,7 @@ impl Waiting {
         match inner.submit(&self.call, &question).await {
             Ok(ticket) => {
                 self.ticket = ticket;
+                self.call.waits_at(self.ticket.id());
                 None
             }
             Err(error) => Some(Turn::Fail(error)),

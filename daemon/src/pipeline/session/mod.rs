@@ -15,12 +15,13 @@ use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
+use tokio::sync::watch;
 
 pub use self::error::SessionError;
 use self::message::{Answer, AnswerError, Message, Params, answer_to, client_info};
 use super::{Pipeline, RelayRequest, SESSION_ID};
 use crate::mcp::sse::EventReader;
-use crate::types::{Caller, ServerName};
+use crate::types::{ApprovalId, Caller, ServerName};
 
 const MODERN: &str = "2026-07-28";
 const LEGACY: &str = "2025-11-25";
@@ -71,6 +72,7 @@ pub struct McpSession {
     caller: Caller,
     form: Form,
     last_id: u64,
+    asked: Option<watch::Sender<Option<ApprovalId>>>,
 }
 
 impl McpSession {
@@ -85,6 +87,7 @@ impl McpSession {
             caller,
             form: Form::Modern,
             last_id: 0,
+            asked: None,
         };
         match session.request("server/discover", Params::default()).await {
             Ok(discovered) => {
@@ -108,6 +111,11 @@ impl McpSession {
             Err(other) => return Err(other),
         }
         Ok(session)
+    }
+
+    /// From now on waits for people, and says in `asked` at which question.
+    pub fn wait_for_people(&mut self, asked: watch::Sender<Option<ApprovalId>>) {
+        self.asked = Some(asked);
     }
 
     async fn initialize(&mut self) -> Result<(), SessionError> {
@@ -235,20 +243,25 @@ impl McpSession {
         }
         let id = self.last_id;
         let request = self.relay(method, Some(id), Some(params))?;
+        let limit = match &self.asked {
+            Some(_) => ANSWER_LIMIT.saturating_add(self.pipeline.patience()),
+            None => ANSWER_LIMIT,
+        };
         let answered = async {
             let response = self.pipeline.call(request).await?;
             let headers = response.headers().clone();
             let answer = self.answer(method, id, response).await?;
             Ok((headers, answer))
         };
-        let (headers, answer) = tokio::time::timeout(ANSWER_LIMIT, answered)
-            .await
-            .unwrap_or_else(|_| {
-                Err(SessionError::TimedOut {
-                    server: self.server.clone(),
-                    method,
-                })
-            })?;
+        let (headers, answer) =
+            tokio::time::timeout(limit, answered)
+                .await
+                .unwrap_or_else(|_| {
+                    Err(SessionError::TimedOut {
+                        server: self.server.clone(),
+                        method,
+                    })
+                })?;
         match (answer.result, answer.error) {
             (_, Some(AnswerError { code, message })) => {
                 let server = self.server.clone();
@@ -376,6 +389,7 @@ impl McpSession {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             caller: self.caller.clone(),
+            asked: self.asked.clone(),
         }
     }
 
