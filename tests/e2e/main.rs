@@ -8,6 +8,7 @@
 )]
 
 mod add;
+mod approvals;
 mod approvals_ctl;
 mod approvals_watch;
 mod audit;
