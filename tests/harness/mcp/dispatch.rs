@@ -67,7 +67,8 @@ async fn post(state: &Arc<State>, request: &Request, scopes: &[String]) -> Respo
         return error(400, &Value::Null, -32700, "parse error").into_response();
     };
     if let Some(batch) = message.as_array() {
-        let answers: Vec<Value> = batch.iter().filter_map(|one| reply(one, false)).collect();
+        let answers = batch.iter().filter_map(|one| reply(state, one, false));
+        let answers: Vec<Value> = answers.collect();
         return Answer::json(200, &json!(answers)).into_response();
     }
     let claim = message["params"]["_meta"][PROTOCOL_KEY].as_str();
@@ -81,6 +82,9 @@ async fn post(state: &Arc<State>, request: &Request, scopes: &[String]) -> Respo
     }
     if message.get("id").is_none() || message.get("method").is_none() {
         return Answer::text(202, "text/plain", "").into_response();
+    }
+    if modern && message["method"] == "subscriptions/listen" {
+        return stream::subscribe(state, &message);
     }
     let tool = called_tool(&message);
     match tool {
@@ -109,7 +113,7 @@ async fn plain(state: &Arc<State>, message: &Value, modern: bool) -> Response {
         }
         watch.finished = true;
     }
-    let body = reply(message, modern).unwrap_or_default();
+    let body = reply(state, message, modern).unwrap_or_default();
     let status = if modern && body["error"]["code"] == -32601 {
         404
     } else {
@@ -187,11 +191,12 @@ fn check_session(state: &State, request: &Request, message: &Value) -> Option<An
 }
 
 /// The JSON-RPC answer; None for a notification.
-pub(super) fn reply(message: &Value, modern: bool) -> Option<Value> {
+fn reply(state: &State, message: &Value, modern: bool) -> Option<Value> {
     let id = message.get("id")?;
     let params = &message["params"];
-    let capabilities = json!({ "tools": { "listChanged": true } });
-    let result = match message["method"].as_str()? {
+    let offer = state.offer();
+    let capabilities = json!({ "tools": { "listChanged": offer.announces } });
+    let mut result = match message["method"].as_str()? {
         "initialize" => {
             let asked = params["protocolVersion"].as_str().unwrap_or_default();
             let known = LEGACY_REVISIONS.contains(&asked);
@@ -205,19 +210,22 @@ pub(super) fn reply(message: &Value, modern: bool) -> Option<Value> {
             "supportedVersions": [MODERN], "capabilities": capabilities, "ttlMs": 0, "cacheScope": "private",
         }),
         "ping" if !modern => json!({}),
-        "tools/list" if modern => {
-            json!({ "tools": tools::list(), "ttlMs": 0, "cacheScope": "private" })
-        }
-        "tools/list" => json!({ "tools": tools::list() }),
+        "tools/list" => offer.page(params["cursor"].as_str(), modern),
         "tools/call" => {
             let name = params["name"].as_str().unwrap_or_default();
             match tools::run(name, &params["arguments"]) {
                 Some(result) => result,
+                None if offer.has(name) => tools::text("ran"),
                 None => return Some(rpc_error(id, -32602, "unknown tool")),
             }
         }
         _ => return Some(rpc_error(id, -32601, "method not found")),
     };
+    if let (Some(text), Some("initialize" | "server/discover")) =
+        (offer.instructions, message["method"].as_str())
+    {
+        result["instructions"] = json!(text);
+    }
     Some(success(id, result, modern))
 }
 

@@ -5,6 +5,7 @@
 
 mod dispatch;
 mod guard;
+mod offer;
 mod session;
 mod stream;
 mod tools;
@@ -19,6 +20,7 @@ use crate::journal::Journal;
 use crate::script::{Gate, Script};
 use crate::secrets::Secrets;
 use crate::wire::{self, Listening};
+pub use offer::Offer;
 use session::Sessions;
 
 pub const MODERN: &str = "2026-07-28";
@@ -109,6 +111,7 @@ struct State {
     tools: Mutex<Vec<(String, Outcome)>>,
     /// Tools that wait at a gate before they finish.
     gates: Mutex<HashMap<String, Gate>>,
+    offer: Mutex<Offer>,
     sessions: Sessions,
     cookie: String,
 }
@@ -124,6 +127,10 @@ impl State {
 
     fn record(&self, tool: &str, outcome: Outcome) {
         self.tools.lock().unwrap().push((tool.to_owned(), outcome));
+    }
+
+    fn offer(&self) -> Offer {
+        self.offer.lock().unwrap().clone()
     }
 
     fn gate(&self, tool: &str) -> Option<Gate> {
@@ -148,6 +155,7 @@ impl FakeMcp {
             journal: Journal::default(),
             tools: Mutex::default(),
             gates: Mutex::default(),
+            offer: Mutex::default(),
             sessions: Sessions::default(),
             cookie: secrets.issue("cookie"),
             options,
@@ -205,7 +213,12 @@ impl FakeMcp {
         self.count(tool, Outcome::Abandoned)
     }
 
-    /// Sends a message to every open GET stream.
+    /// Changes what the server says that it has, from the next request on.
+    pub fn offer(&self, change: impl FnOnce(&mut Offer)) {
+        change(&mut self.state.offer.lock().unwrap());
+    }
+
+    /// Sends a message to every open GET stream, and to every subscriber.
     pub fn notify(&self, message: &Value) {
         self.state.sessions.notify(message);
     }

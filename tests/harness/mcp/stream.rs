@@ -121,6 +121,26 @@ pub(super) fn listen(state: &Arc<State>, session: &str, request: &Request) -> Re
     sse(stream::iter(replay).chain(notices))
 }
 
+/// The stream of a subscriber of 2026-07-28: what it may expect, then the notices.
+pub(super) fn subscribe(state: &Arc<State>, message: &Value) -> Response {
+    let id = message["id"].clone();
+    let tagged = move |mut notice: Value| {
+        notice["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"] = id.clone();
+        format!("data: {notice}\n\n")
+    };
+    let tools = message["params"]["notifications"]["toolsListChanged"] == true;
+    let honoured = json!({ "toolsListChanged": tools && state.offer().announces });
+    let hello = tagged(json!({
+        "jsonrpc": "2.0",
+        "method": "notifications/subscriptions/acknowledged",
+        "params": { "notifications": honoured },
+    }));
+    let notices = BroadcastStream::new(state.sessions.notices());
+    let notices = notices.filter_map(|notice| async move { notice.ok() });
+    let notices = notices.map(move |notice| tagged(serde_json::from_str(&notice).unwrap()));
+    sse(stream::iter([hello]).chain(notices))
+}
+
 fn sse(events: impl stream::Stream<Item = String> + Send + 'static) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// Definitions as `tools/list` gives them.
-pub(super) fn list() -> Value {
+pub(super) fn list() -> Vec<Value> {
     let tool = |name: &str, description: &str, properties: Value, required: &[&str]| {
         json!({
             "name": name,
@@ -15,38 +15,38 @@ pub(super) fn list() -> Value {
     };
     let string = json!({ "type": "string" });
     let integer = json!({ "type": "integer" });
-    json!([
+    vec![
         tool(
             "hello_world",
             "Greets somebody",
             json!({ "name": string }),
-            &["name"]
+            &["name"],
         ),
         tool(
             "server_info",
             "Name and version of this server",
             json!({}),
-            &[]
+            &[],
         ),
         tool("echo", "Returns its arguments", json!({}), &[]),
         tool(
             "slow",
             "Reports progress while it works",
             json!({ "steps": integer }),
-            &[]
+            &[],
         ),
         tool(
             "big",
             "Returns that many bytes",
             json!({ "bytes": integer }),
-            &["bytes"]
+            &["bytes"],
         ),
         tool("fail", "Always fails", json!({}), &[]),
         tool("scoped", "Needs the scope mcp:admin", json!({}), &[]),
-    ])
+    ]
 }
 
-/// The result of a tool, or None for an unknown one.
+/// The result of a tool that always is there, or None for another one.
 pub(super) fn run(name: &str, arguments: &Value) -> Option<Value> {
     let result = match name {
         "hello_world" => text(&format!(
@@ -71,6 +71,6 @@ pub(super) fn run(name: &str, arguments: &Value) -> Option<Value> {
     Some(result)
 }
 
-fn text(text: &str) -> Value {
+pub(super) fn text(text: &str) -> Value {
     json!({ "content": [{ "type": "text", "text": text }] })
 }
