@@ -12,6 +12,7 @@ mod approvals;
 mod approvals_ctl;
 mod approvals_watch;
 mod audit;
+mod catalog;
 mod cli;
 mod clients;
 mod hostile;

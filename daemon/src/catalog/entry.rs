@@ -212,6 +212,22 @@ impl ServerTools {
         tools + usize::from(instructions)
     }
 
+    /// Whether something that waited for approval in `before` is relied on now.
+    pub fn has_approvals_since(&self, before: &Self) -> bool {
+        let approved = |(name, entry): (&Arc<str>, &Arc<ToolEntry>)| {
+            !entry.is_held()
+                && before.tools.get(name).is_some_and(|then| {
+                    then.is_held() && then.definition.digest == entry.definition.digest
+                })
+        };
+        let texts = (&before.instructions, &self.instructions);
+        let (Some(then), Some(now)) = texts else {
+            return self.tools.iter().any(approved);
+        };
+        let agreed = then.is_held() && !now.is_held() && then.seen == now.seen;
+        agreed || self.tools.iter().any(approved)
+    }
+
     /// What speaks against a call of `tool` that policy allows.
     pub fn objection(&self, server: &ServerName, tool: &str) -> Option<Objection> {
         let what = match self.tool(tool).map(|entry| &entry.standing) {

@@ -10,6 +10,7 @@ pub mod edit;
 pub mod headers;
 pub mod jsonrpc;
 mod reader;
+pub mod split;
 pub mod sse;
 pub mod version;
 

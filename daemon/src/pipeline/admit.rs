@@ -10,6 +10,7 @@ use super::client::ClientView;
 use super::error::CallError;
 use super::hold::{AskedCall, Known, is_ours};
 use super::judge::{Judgement, Question};
+use super::listing::Expected;
 use super::media::read;
 use super::record::Record;
 use super::sessions::SessionKey;
@@ -34,8 +35,10 @@ pub(super) struct Admitted {
     pub(super) server: Arc<Server>,
     pub(super) outgoing: Outgoing,
     pub(super) traits: Traits,
-    /// Who begins a session, and what it says about itself.
-    pub(super) greeting: Option<(Caller, ClientView)>,
+    pub(super) expected: Option<Expected>,
+    pub(super) caller: Caller,
+    /// What a client that begins a session says about itself.
+    pub(super) greeting: Option<ClientView>,
     pub(super) permit: OwnedSemaphorePermit,
 }
 
@@ -46,8 +49,6 @@ pub(super) struct Traits {
     pub(super) is_probe: bool,
     /// The client leaving does not end the exchange.
     pub(super) outlives_client: bool,
-    /// The answer has no end of its own.
-    pub(super) is_endless: bool,
 }
 
 /// A tool call that a rule allows.
@@ -119,11 +120,12 @@ impl Inner {
                 rewritten = Some(call.outgoing(None)?);
             }
         }
-        let traits = traits(&request.method, &request.headers, envelope.as_ref());
+        let traits = traits(&request.headers, envelope.as_ref());
         let permit = self.permit()?;
+        let expected = Expected::of(&request.method, envelope.as_ref());
         let outgoing = match rewritten {
             Some(outgoing) => outgoing,
-            None => outgoing(&server, &request)?,
+            None => outgoing(&server, &request, expected.as_ref())?,
         };
         for Allowed {
             tool,
@@ -137,15 +139,15 @@ impl Inner {
             record.follow(trail.await?);
         }
         let greeting = match messages {
-            [hello] if hello.method == "initialize" => {
-                Some((request.caller.clone(), ClientView::of(&hello.params)))
-            }
+            [hello] if hello.method == "initialize" => Some(ClientView::of(&hello.params)),
             _ => None,
         };
         Ok(Admission::Forward(Box::new(Admitted {
             server,
             outgoing,
             traits,
+            expected,
+            caller: request.caller.clone(),
             greeting,
             permit,
         })))
@@ -254,33 +256,34 @@ fn session(headers: &HeaderMap) -> Option<&str> {
     headers.get(SESSION_ID)?.to_str().ok()
 }
 
-fn outgoing(server: &Server, request: &RelayRequest) -> Result<Outgoing, CallError> {
+fn outgoing(
+    server: &Server,
+    request: &RelayRequest,
+    expected: Option<&Expected>,
+) -> Result<Outgoing, CallError> {
     let aim = (
         request.method.clone(),
         request.path.as_str(),
         request.query.as_deref(),
     );
-    let (headers, body) = (request.headers.clone(), request.body.clone());
+    let (mut headers, body) = (request.headers.clone(), request.body.clone());
+    if expected.is_some() {
+        Expected::adapt(&mut headers);
+    }
     let url = &server.config.url;
     Ok(Outgoing::new(url, server.addresses, aim, headers, body)?)
 }
 
-fn traits(method: &Method, headers: &HeaderMap, envelope: Option<&Envelope<'_>>) -> Traits {
-    let Some(envelope) = envelope else {
-        return Traits {
-            is_endless: method == Method::GET,
-            ..Traits::default()
-        };
-    };
-    let Envelope::Single(message) = envelope else {
-        return Traits {
+fn traits(headers: &HeaderMap, envelope: Option<&Envelope<'_>>) -> Traits {
+    match envelope {
+        None => Traits::default(),
+        Some(Envelope::Batch(_)) => Traits {
             outlives_client: true,
             ..Traits::default()
-        };
-    };
-    Traits {
-        is_probe: message.method == "server/discover",
-        outlives_client: Era::of(message, headers) == Era::Legacy,
-        is_endless: message.method == "subscriptions/listen",
+        },
+        Some(Envelope::Single(message)) => Traits {
+            is_probe: message.method == "server/discover",
+            outlives_client: Era::of(message, headers) == Era::Legacy,
+        },
     }
 }

@@ -82,6 +82,11 @@ impl Pieces {
         self.0.send(Ok(piece)).await.is_ok()
     }
 
+    /// Resolves when nobody listens any more.
+    pub(super) async fn left(&self) {
+        self.0.closed().await;
+    }
+
     /// Says something that can be left out, unless the client has more than enough to read.
     pub(super) fn send_if_read(&self, piece: Bytes) {
         let _ = self.0.try_send(Ok(piece));

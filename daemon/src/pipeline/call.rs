@@ -9,6 +9,7 @@ use super::admit::{Admission, Admitted};
 use super::body::{FinishAnyway, OnDisconnect, RelayBody};
 use super::error::CallError;
 use super::exchange::{Aimed, exchange};
+use super::listing::Watched;
 use super::record::Record;
 use super::sessions::SessionKey;
 use super::{Inner, Pipeline, RelayRequest, SESSION_ID};
@@ -80,7 +81,8 @@ impl Inner {
             }
         };
         record.answered(relayed.status(), relayed.headers());
-        if let Some((caller, client)) = admitted.greeting
+        let caller = &admitted.caller;
+        if let Some(client) = admitted.greeting
             && let Some(session) = relayed.headers().get(SESSION_ID)
             && let Ok(session) = session.to_str()
         {
@@ -92,16 +94,24 @@ impl Inner {
             };
             self.sessions.begin(session, client);
         }
+        if let Some(expected) = admitted.expected {
+            let watched = Watched {
+                inner: self,
+                server: admitted.server,
+                caller: admitted.caller,
+                outlives_client: admitted.traits.outlives_client && !expected.is_endless(),
+                expected,
+            };
+            return watched
+                .pass(relayed, incoming, record, admitted.permit)
+                .await;
+        }
         let on_disconnect = if admitted.traits.outlives_client {
             OnDisconnect::Finish(self.lifecycle.clone())
         } else {
             OnDisconnect::Cancel
         };
-        let until = admitted
-            .traits
-            .is_endless
-            .then(|| self.lifecycle.stopping_token().cancelled_owned());
-        let body = RelayBody::relayed(incoming, record, admitted.permit, on_disconnect, until);
+        let body = RelayBody::relayed(incoming, record, admitted.permit, on_disconnect, None);
         Ok(relayed.map(|()| body))
     }
 

@@ -82,6 +82,12 @@ pub enum CallError {
     Redirected { server: ServerName, status: u16 },
     #[error("{server} answers with HTTP status {status}, which nobody asked for")]
     Unasked { server: ServerName, status: u16 },
+    /// Something in it has to be seen before it may pass.
+    #[error("the answer of {server} is not passed on: {why}")]
+    Unreadable {
+        server: ServerName,
+        why: &'static str,
+    },
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
 }
@@ -113,6 +119,17 @@ impl CallError {
         match self.hint() {
             Some(hint) => format!("{}; {hint}", chain(self)),
             None => chain(self),
+        }
+    }
+
+    /// The tool that is to be answered for as if the server had none of this name.
+    pub fn hidden_tool(&self) -> Option<&str> {
+        match self {
+            Self::Refused {
+                hidden: true, tool, ..
+            }
+            | Self::Client(ClientError::OtherTool { tool, .. }) => Some(tool),
+            _ => None,
         }
     }
 
@@ -149,9 +166,10 @@ impl Classify for CallError {
             Self::Unauthorized(_) | Self::WantsCredential(_) | Self::InsufficientScope { .. } => {
                 ErrorKind::NeedsLogin
             }
-            Self::NoDiscovery(_) | Self::Redirected { .. } | Self::Unasked { .. } => {
-                ErrorKind::UpstreamFault
-            }
+            Self::NoDiscovery(_)
+            | Self::Redirected { .. }
+            | Self::Unasked { .. }
+            | Self::Unreadable { .. } => ErrorKind::UpstreamFault,
             Self::Upstream(error) => error.kind(),
         }
     }
@@ -195,7 +213,7 @@ impl Classify for CallError {
             )),
             Self::Upstream(error) => error.hint(),
             Self::Envelope(_) | Self::Headers(_) | Self::Arguments(_) | Self::Media(_) | Self::Busy(_)
-            | Self::NoDiscovery(_) | Self::Unasked { .. } | Self::State(_) | Self::Seal(_)
+            | Self::NoDiscovery(_) | Self::Unasked { .. } | Self::Unreadable { .. } | Self::State(_) | Self::Seal(_)
             | Self::Claim(_) | Self::Cancelled | Self::Unwritable => None,
         }
     }

@@ -9,7 +9,7 @@ use super::Inner;
 use super::error::CallError;
 use crate::approval::{ChangeView, Item};
 use crate::catalog::{ChangeKind, Line, ToolEntry};
-use crate::policy;
+use crate::policy::{self, Annotations};
 use crate::registry::Server;
 use crate::types::{Caller, Effect};
 
@@ -67,7 +67,7 @@ impl Inner {
                 server: server.name.clone(),
                 tool: tool.to_owned(),
                 rule: verdict.rule.map(ToString::to_string),
-                hidden: server.policy.hides(tool, annotations, caller),
+                hidden: is_hidden(server, caller, tool, annotations),
             });
         }
         let objection = self.catalog.objection(&server.name, tool);
@@ -87,6 +87,17 @@ impl Inner {
             change,
         }))
     }
+}
+
+/// Whether no call of `tool` by `caller` can be anything but refused, so that for them it does not exist.
+pub(super) fn is_hidden(
+    server: &Server,
+    caller: &Caller,
+    tool: &str,
+    annotations: Option<&Annotations>,
+) -> bool {
+    let annotations = annotations.filter(|_| server.config.trusted);
+    !caller.may(&server.name, tool) || server.policy.hides(tool, annotations, caller)
 }
 
 fn change(tool: &str, entry: &ToolEntry) -> Option<ChangeView> {

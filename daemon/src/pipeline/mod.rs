@@ -12,6 +12,7 @@ mod error;
 mod exchange;
 mod hold;
 mod judge;
+mod listing;
 mod media;
 mod record;
 mod redact;

@@ -28,6 +28,10 @@ enum Manner {
 
 fn manner(error: &CallError) -> Manner {
     use Manner::{Failed, Spoken};
+    // As a server answers for a tool it does not have.
+    if error.hidden_tool().is_some() {
+        return Failed(StatusCode::OK, codes::INVALID_PARAMS);
+    }
     match error {
         CallError::UnknownServer => Failed(StatusCode::NOT_FOUND, codes::REFUSED),
         CallError::Envelope(error) => Failed(StatusCode::BAD_REQUEST, error.code()),
@@ -36,7 +40,7 @@ fn manner(error: &CallError) -> Manner {
         CallError::Media(_) => Failed(StatusCode::UNSUPPORTED_MEDIA_TYPE, codes::INVALID_REQUEST),
         CallError::NoDiscovery(_) => Failed(StatusCode::NOT_FOUND, codes::METHOD_NOT_FOUND),
         CallError::Busy(_) => Failed(StatusCode::SERVICE_UNAVAILABLE, codes::REFUSED),
-        CallError::Redirected { .. } | CallError::Unasked { .. } => {
+        CallError::Redirected { .. } | CallError::Unasked { .. } | CallError::Unreadable { .. } => {
             Failed(StatusCode::BAD_GATEWAY, codes::UPSTREAM_FAULT)
         }
         CallError::Upstream(error) => match error.kind() {
@@ -44,10 +48,7 @@ fn manner(error: &CallError) -> Manner {
             ErrorKind::TimedOut => Failed(StatusCode::GATEWAY_TIMEOUT, codes::UPSTREAM_FAULT),
             _ => Failed(StatusCode::BAD_GATEWAY, codes::UPSTREAM_FAULT),
         },
-        // As a server answers for a tool it does not have.
-        CallError::Refused { hidden: true, .. } | CallError::State(_) => {
-            Failed(StatusCode::OK, codes::INVALID_PARAMS)
-        }
+        CallError::State(_) => Failed(StatusCode::OK, codes::INVALID_PARAMS),
         CallError::Refused { .. }
         | CallError::Forbidden(_)
         | CallError::Client(_)
@@ -72,14 +73,12 @@ fn manner(error: &CallError) -> Manner {
 
 /// The answer to a request that `error` kept from its server. `body` is read again for its ids.
 pub(super) fn refusal(error: &CallError, method: &Method, body: &[u8]) -> Response {
-    let text = match error {
-        CallError::Refused {
-            hidden: true, tool, ..
-        } => format!(
+    let text = match error.hidden_tool() {
+        Some(tool) => format!(
             "Unknown tool: {}",
             &tool[..tool.floor_char_boundary(NAME_SHOWN)]
         ),
-        error => error.told(),
+        None => error.told(),
     };
     // Whether the client may send arrays was judged before; here they are just several ids.
     let envelope = Envelope::parse(body, true).ok();

@@ -4,6 +4,7 @@ mod approvals;
 mod bridge;
 mod clients;
 mod hostile;
+mod lists;
 mod streams;
 
 use axum::Router;

@@ -26,6 +26,7 @@ use self::carrier::Mode;
 pub use self::seal::SealError;
 pub(super) use self::seal::{Sealer, is_ours};
 use self::send::Permission;
+pub(super) use self::send::carry;
 use self::wait::{Waiting, spoken};
 use super::Inner;
 use super::body::RelayBody;

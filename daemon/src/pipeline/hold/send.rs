@@ -254,7 +254,7 @@ impl Waiting {
 }
 
 /// Does `work` for a client: what a client of the `initialize` era began goes on without it.
-async fn carry(
+pub(in crate::pipeline) async fn carry(
     lifecycle: &Lifecycle,
     modern: bool,
     work: impl Future<Output = ()> + Send + 'static,
