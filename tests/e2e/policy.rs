@@ -1,6 +1,7 @@
 //! Policy: what rules say about calls, how they are changed, and that the change counts at once.
 
 mod file;
+mod known;
 mod live;
 mod pin;
 
