@@ -148,7 +148,16 @@ impl App {
         let pipeline = Pipeline::new(&config, parts);
 
         let sessions = Sessions::new(clock.clone(), http.port());
+        let admin = Admin::new(admin::Parts {
+            registry: registry.clone(),
+            credentials: credentials.clone(),
+            approvals: approvals.clone(),
+            catalog: catalog.clone(),
+            audit: audit.clone(),
+            lifecycle: lifecycle.clone(),
+        });
         let web = web::Web {
+            admin: admin.clone(),
             registry: registry.clone(),
             credentials: credentials.clone(),
             approvals: approvals.clone(),
@@ -168,14 +177,6 @@ impl App {
             key_store,
             log_destination,
         };
-        let admin = Admin::new(admin::Parts {
-            registry: registry.clone(),
-            credentials: credentials.clone(),
-            approvals: approvals.clone(),
-            catalog: catalog.clone(),
-            audit: audit.clone(),
-            lifecycle: lifecycle.clone(),
-        });
         let control = Control {
             admin,
             registry,

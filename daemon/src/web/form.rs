@@ -44,6 +44,12 @@ impl Posted {
             .map(|(_, value)| value.as_str())
     }
 
+    /// All fields as they were sent.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        let fields = self.fields.iter();
+        fields.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// What was typed as the approval PIN.
     pub(super) fn pin(&self) -> Option<Secret> {
         self.field("pin").map(Secret::new)

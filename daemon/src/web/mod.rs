@@ -1,5 +1,5 @@
-//! Pages for people, and JSON for their tools: approvals, servers, tools, audit, health, the OAuth
-//! redirect.
+//! Pages for people, and JSON for their tools: approvals, servers, tools, policies, audit, health, the
+//! OAuth redirect.
 //!
 //! Pages are rendered here and work without their script, which only saves reloading. Everything but
 //! health, assets and the redirect needs a session (`http::sessions`), and every change a token of that
@@ -13,6 +13,7 @@ mod form;
 mod health;
 mod open;
 mod page;
+mod policies;
 mod servers;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use axum::http::StatusCode;
 use axum::middleware::map_response;
 use axum::routing::{get, post};
 
+use crate::admin::Admin;
 use crate::approval::Approvals;
 use crate::audit::Audit;
 use crate::catalog::Catalog;
@@ -36,6 +38,7 @@ use crate::registry::Registry;
 
 #[derive(Clone)]
 pub struct Web {
+    pub admin: Admin,
     pub registry: Registry,
     pub credentials: Credentials,
     pub approvals: Approvals,
@@ -62,6 +65,10 @@ pub fn router(web: Web) -> Router {
         .route("/ui/tools", get(tools::overview))
         .route("/ui/tools/{server}", get(tools::tools))
         .route("/ui/tools/{server}/approve", post(tools::approve))
+        .route("/ui/policies", get(policies::policies))
+        .route("/ui/policies/{server}/set", post(policies::set))
+        .route("/ui/policies/{server}/unset", post(policies::unset))
+        .route("/ui/policies/{server}/options", post(policies::options_set))
         .route("/ui/audit", get(audit::audit))
         .route("/ui/audit/verify", post(audit::verify))
         .merge(approvals::routes())

@@ -53,17 +53,25 @@ pub(super) enum Section {
     Approvals,
     Servers,
     Tools,
+    Policies,
     Audit,
 }
 
 impl Section {
-    const ALL: [Self; 4] = [Self::Approvals, Self::Servers, Self::Tools, Self::Audit];
+    const ALL: [Self; 5] = [
+        Self::Approvals,
+        Self::Servers,
+        Self::Tools,
+        Self::Policies,
+        Self::Audit,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Self::Approvals => "Approvals",
             Self::Servers => "Servers",
             Self::Tools => "Tools",
+            Self::Policies => "Policies",
             Self::Audit => "Audit",
         }
     }
@@ -73,6 +81,7 @@ impl Section {
             Self::Approvals => "/approvals",
             Self::Servers => "/ui/servers",
             Self::Tools => "/ui/tools",
+            Self::Policies => "/ui/policies",
             Self::Audit => "/ui/audit",
         }
     }

@@ -59,6 +59,8 @@ fn card(web: &Web, session: &Session, server: &Server) -> Markup {
                 (sign_in(&status))
                 dt { "Tools" }
                 dd { a href=(tools::address(server)) { "Show" } " " (tools::summary(web.catalog.server(&server.name).as_deref())) }
+                dt { "Policy" }
+                dd { a href=(format!("/ui/policies#server-{name}")) { "Where no rule fits: " (server.config.policy.default.in_words()) } }
             }
             div.actions {
                 @if server.config.auth == AuthMode::Oauth {

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::Web;
 use super::form::Posted;
 use super::page::{Section, csrf, not_done, page, pin_field, refusal};
+use super::policies::{effects, is_plain};
 use super::text::{Shown, beginning, diff, folded, moment, size};
 use super::visit::Visit;
 use crate::catalog::{Change, ChangeKind, ServerTools, Standing, Subject, ToolEntry};
@@ -17,7 +18,7 @@ use crate::http::Problem;
 use crate::http::sessions::Session;
 use crate::policy::{Call, CallerFacts};
 use crate::registry::Server;
-use crate::types::Digest;
+use crate::types::{Digest, Effect};
 
 /// Tools that a page shows; the search finds the others.
 const MAX_LISTED: usize = 200;
@@ -147,7 +148,7 @@ async fn tools_page(
             }
         }
         @match known {
-            Some(known) => (list(server, &known, wanted)),
+            Some(known) => (list(session, server, &known, wanted)),
             None => (never_listed(server)),
         }
     };
@@ -215,7 +216,7 @@ fn kind(kind: &ChangeKind) -> String {
     }
 }
 
-fn list(server: &Server, known: &ServerTools, wanted: &Wanted) -> Markup {
+fn list(session: &Session, server: &Server, known: &ServerTools, wanted: &Wanted) -> Markup {
     let search = wanted.q.to_lowercase();
     let mut tools: Vec<_> = known
         .tools()
@@ -242,7 +243,7 @@ fn list(server: &Server, known: &ServerTools, wanted: &Wanted) -> Markup {
                 div.table tabindex="0" role="region" aria-label="Tools" {
                     table {
                         thead { tr { th scope="col" { "Tool" } th scope="col" { "A call of it" } th scope="col" { "Definition" } } }
-                        tbody { @for (name, entry) in &tools { (row(server, name, entry)) } }
+                        tbody { @for (name, entry) in &tools { (row(session, server, name, entry)) } }
                     }
                 }
             }
@@ -253,7 +254,7 @@ fn list(server: &Server, known: &ServerTools, wanted: &Wanted) -> Markup {
     }
 }
 
-fn row(server: &Server, name: &str, entry: &ToolEntry) -> Markup {
+fn row(session: &Session, server: &Server, name: &str, entry: &ToolEntry) -> Markup {
     let call = Call {
         tool: name,
         arguments: None,
@@ -275,21 +276,42 @@ fn row(server: &Server, name: &str, entry: &ToolEntry) -> Markup {
                     }
                 }
             }
-            td { (effect(verdict.effect)) p.hint.small { (Shown(&verdict.explanation())) } }
+            td {
+                (effect(verdict.effect))
+                p.hint.small { (Shown(&verdict.explanation())) }
+                (rule_form(session, server, name, verdict.effect))
+            }
             td { (standing(&entry.standing)) }
         }
     }
 }
 
 /// What policy says, as a chip.
-pub(super) fn effect(effect: crate::types::Effect) -> Markup {
-    use crate::types::Effect;
+pub(super) fn effect(effect: Effect) -> Markup {
     let tone = match effect {
         Effect::Allow => "good",
         Effect::Ask => "warning",
         Effect::Deny => "bad",
     };
     html! { span.chip.(tone) { (effect.in_words()) } }
+}
+
+/// Sets the rule for this tool alone.
+fn rule_form(session: &Session, server: &Server, name: &str, present: Effect) -> Markup {
+    html! {
+        @if is_plain(name) {
+            details {
+                summary { "Change" }
+                form.inline method="post" action=(format!("/ui/policies/{}/set", server.name)) {
+                    (csrf(session))
+                    input type="hidden" name="tool" value=(name);
+                    input type="hidden" name="back" value="tools";
+                    label { span.visually-hidden { "What happens to " (Shown(name)) } (effects(present)) }
+                    button { "Set" }
+                }
+            }
+        }
+    }
 }
 
 fn standing(standing: &Standing) -> Markup {

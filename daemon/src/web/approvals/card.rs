@@ -47,7 +47,7 @@ pub(super) fn question(item: &Item, asking: &Asking<'_>, extent: Extent) -> Mark
             @if item.earlier.is_some() { (earlier(item)) }
             @if let Some(change) = &action.change { (changed(change)) }
             (describes(action, extent))
-            section.sent aria-label="Arguments" {
+            div.sent {
                 h3 { "Arguments" }
                 (arguments(&action.arguments, extent))
             }
@@ -75,12 +75,12 @@ pub(super) fn answered(item: &Item) -> Markup {
             @if let Some(change) = &item.action.change { (changed(change)) }
             (describes(&item.action, Extent::Whole))
             @if let Some(edited) = &item.edited {
-                section.sent aria-label="Arguments as changed" {
+                div.sent {
                     h3 { "Arguments, as the person who approved changed them" }
                     (arguments(&edited.arguments, Extent::Whole))
                 }
             }
-            section.sent aria-label="Arguments as asked" {
+            div.sent {
                 h3 { @if item.edited.is_some() { "Arguments, as they were asked for" } @else { "Arguments" } }
                 (arguments(&item.action.arguments, Extent::Whole))
             }
@@ -162,7 +162,7 @@ fn describes(action: &Action, extent: Extent) -> Markup {
     let description = described.and_then(|described| described.description);
     html! {
         @if let Some(description) = description.filter(|text| !text.trim().is_empty()) {
-            section.sent aria-label="Description" {
+            div.sent {
                 h3 { "What the server says it does" }
                 div.text.quoted { (folded(&description)) }
             }
@@ -220,7 +220,7 @@ fn earlier(item: &Item) -> Markup {
 
 fn changed(change: &ChangeView) -> Markup {
     html! {
-        section.change aria-label="Changed definition" {
+        div.change {
             h3 {
                 @if change.severity == "new" { "This tool is new" } @else { "This tool has changed" }
                 " " span.chip.warning { (change.severity) }

@@ -67,7 +67,7 @@ fn card(session: &Session, grant: &Grant) -> Markup {
                 @if grant.argument_digest.is_none() { dt { "Arguments" } dd { "any" } }
             }
             @if let Some(digest) = &grant.argument_digest {
-                section.sent aria-label="Arguments" {
+                div.sent {
                     h3 { "With exactly these arguments" }
                     @match &grant.arguments {
                         Some(text) => (arguments(text, Extent::Listed)),

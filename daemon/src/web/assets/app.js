@@ -134,32 +134,39 @@ function merge(fresh) {
     const gone = before.filter((item) => !stays.has(item.dataset.id));
     const come = incoming.filter((item) => !known.has(item.dataset.id));
     for (const item of incoming) {
-        const old = known.get(item.dataset.id);
-        if (!old) continue;
-        const part = $('[data-part="waiting"]', old);
+        const part = $('[data-part="waiting"]', known.get(item.dataset.id) ?? item);
         const text = $('[data-part="waiting"]', item)?.textContent;
-        if (part && text !== undefined && part.textContent !== text) part.textContent = text;
-        item.replaceWith(old);
+        if (part && part.textContent !== text) part.textContent = text;
     }
-    const opened = $('.several', live)?.open;
-    const batch = $('.several', live);
-    const freshBatch = $('.several', fresh);
-    if (batch && freshBatch) freshBatch.replaceWith(batch);
-    if (batch && opened) batch.open = true;
-    live.replaceChildren(...fresh.childNodes);
+    place(fresh, stays);
     live.dataset.pending = fresh.dataset.pending;
     writeTimes(live);
     offerPickAll();
     if (gone.length || come.length) moved();
     if (isList) title(Number(live.dataset.pending));
     if (lost >= 0) (items()[Math.min(lost, items().length - 1)] ?? $('#content')).focus();
-    else if (focused && !focused.contains(document.activeElement)) focused.focus();
     for (const item of gone) tellEnd(item);
     if (come.length === 1) say(`New call: ${nameOf(come[0])}`);
     else if (come.length) say(`${come.length} new calls`);
     if (come.length) chime();
 }
 
+// What stays is not touched: moved, it would lose the focus, and what a reader has opened in it.
+function place(fresh, stays) {
+    const keyOf = (node) => node.classList?.contains('several') ? 'several' : stays.has(node.dataset?.id) && node.dataset.id;
+    const kept = new Map();
+    for (const node of [...live.childNodes]) {
+        const key = keyOf(node);
+        if (key && [...fresh.childNodes].some((other) => keyOf(other) === key)) kept.set(key, node);
+        else node.remove();
+    }
+    let at = live.firstChild;
+    for (const node of [...fresh.childNodes]) {
+        const present = kept.get(keyOf(node));
+        if (present && present === at) at = at.nextSibling;
+        else live.insertBefore(present ?? node, at);
+    }
+}
 
 function tellEnd(item) {
     const row = $(`tr[data-id="${item.dataset.id}"]`, live) ?? $(`[data-id="${item.dataset.id}"][data-answered]`, live);
@@ -172,14 +179,19 @@ function title(count) {
     document.title = count ? `(${count}) ${plain}` : plain;
 }
 
+let ended = false;
 function connected(well, signedOut = false) {
+    // The forms of this page belong to the session that has ended.
+    if (well && ended) location.reload();
+    ended ||= signedOut;
     const notice = $('#connection');
-    if (!notice) return;
     notice.hidden = well;
     notice.textContent = well ? ''
         : signedOut ? 'This session has ended. Run “mcpbridgectl ui” in a terminal for a new one.'
         : 'The daemon does not answer. What you see may be old; trying again…';
 }
+
+const RETRY = 3000;
 
 // One connection for all tabs: browsers open only six to one host.
 function follow() {
@@ -192,13 +204,14 @@ function follow() {
         source.onerror = () => {
             if (source.readyState === EventSource.CLOSED) {
                 tell();
-                release();
+                setTimeout(release, RETRY);
             } else {
                 connected(false);
             }
         };
     });
-    navigator.locks.request('mcpbridge-approvals', listen);
+    const hold = () => navigator.locks.request('mcpbridge-approvals', listen).then(hold);
+    hold();
 }
 
 /* ---------- answers ---------- */

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod pages;
+mod policies;
 
 use axum::body::Body;
 use http::{Method, Request, Response, StatusCode};
@@ -20,6 +21,7 @@ struct Site {
     approvals: Approvals,
     catalog: Catalog,
     audit: Audit,
+    registry: Registry,
     sessions: Sessions,
     _dir: tempfile::TempDir,
 }
@@ -59,11 +61,23 @@ impl Site {
         let catalog = Catalog::open(store.clone(), clock.clone(), lifecycle.clone());
         let catalog = catalog.await.unwrap();
         let audit = Audit::new(store, clock.clone(), crate::config::AuditConfig::default());
-        let web = Web {
+        let file = br#"{"version": "1.0", "servers": {"shop": {"url": "https://mcp.example"}}}"#;
+        crate::paths::write_atomic(&config_dir.config_file(), file).unwrap();
+        let registry = Registry::new(config_dir.clone(), &config);
+        let admin = Admin::new(crate::admin::Parts {
+            registry: registry.clone(),
+            credentials: credentials.clone(),
             approvals: approvals.clone(),
             catalog: catalog.clone(),
             audit: audit.clone(),
-            registry: Registry::new(config_dir, &config),
+            lifecycle: lifecycle.clone(),
+        });
+        let web = Web {
+            admin,
+            approvals: approvals.clone(),
+            catalog: catalog.clone(),
+            audit: audit.clone(),
+            registry: registry.clone(),
             credentials,
             sessions: sessions.clone(),
             lifecycle,
@@ -74,6 +88,7 @@ impl Site {
             approvals,
             catalog,
             audit,
+            registry,
             sessions,
             _dir: dir,
         }

@@ -12,13 +12,14 @@ const AFTER: &str =
     r#"{"name":"pay","description":"Sends <b>money</b>\u202e","inputSchema":{"type":"object"}}"#;
 
 /// All that show what others wrote.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "/approvals",
     "/approvals/history",
     "/approvals/grants",
     "/ui/servers",
     "/ui/tools",
     "/ui/tools/shop",
+    "/ui/policies",
     "/ui/audit",
     "/ui/audit?kind=call&server=shop",
 ];
@@ -47,13 +48,13 @@ impl Site {
 }
 
 /// The value of the first field `name` in `page`.
-fn field(page: &str, name: &str) -> String {
+pub(super) fn field(page: &str, name: &str) -> String {
     let start = page.find(&format!("name=\"{name}\"")).unwrap();
     let value = page[start..].split("value=\"").nth(1).unwrap();
     value.split('"').next().unwrap().to_owned()
 }
 
-fn encoded(fields: &[(&str, &str)]) -> String {
+pub(super) fn encoded(fields: &[(&str, &str)]) -> String {
     let mut form = url::form_urlencoded::Serializer::new(String::new());
     form.extend_pairs(fields).finish()
 }
