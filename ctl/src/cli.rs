@@ -107,7 +107,7 @@ pub struct ServerName {
 /// What happens to a tool call.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum Effect {
-    /// It is refused, and the refusal names the command that allows it
+    /// It waits for a person
     Ask,
     /// It runs
     Allow,

@@ -38,6 +38,7 @@ pub mod pipeline;
 
 // 5 surfaces
 pub mod control;
+pub mod desktop;
 pub mod proxy;
 pub mod web;
 

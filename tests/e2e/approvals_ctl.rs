@@ -179,6 +179,43 @@ async fn edited_arguments_are_what_is_sent() {
 }
 
 #[tokio::test]
+async fn a_grant_lets_calls_pass_until_it_is_revoked() {
+    let scenario = asking().await;
+    run(&scenario, &["tools", "hello"]).await;
+    let held = Held::call(&scenario, "echo", json!({ "n": 1 })).await;
+    let id = held.id.clone();
+    run(
+        &scenario,
+        &["approve", &id, "--always", "--these-arguments"],
+    )
+    .await;
+    held.answer().await.assert_text(r#"{"n":1}"#);
+    scenario
+        .call("hello", "echo", json!({ "n": 1 }))
+        .await
+        .assert_text(r#"{"n":1}"#);
+
+    let grants = json_of(&scenario, &["approvals", "grants"]).await;
+    assert_eq!(grants[0]["id"], id.as_str());
+    assert_eq!(grants[0]["arguments"], json!({ "n": 1 }));
+    let table = run(&scenario, &["approvals", "grants"]).await.stdout;
+    assert!(
+        table.contains(r#"{"n":1}"#) && table.contains("never"),
+        "{table}"
+    );
+
+    run(&scenario, &["approvals", "grants", "revoke", &id]).await;
+    let again = Held::call(&scenario, "echo", json!({ "n": 1 })).await;
+    run(&scenario, &["approve", &again.id, "--for", "10m"]).await;
+    again.answer().await.assert_text(r#"{"n":1}"#);
+    scenario
+        .call("hello", "echo", json!({ "n": 2 }))
+        .await
+        .assert_text(r#"{"n":2}"#);
+    scenario.finish().await;
+}
+
+#[tokio::test]
 async fn with_a_pin_nothing_is_approved_without_it() {
     let scenario = asking().await;
     let with_input =

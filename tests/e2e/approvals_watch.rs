@@ -56,8 +56,9 @@ async fn left(terminal: &Terminal) {
 }
 
 #[tokio::test]
-async fn a_call_appears_and_is_approved_and_denied_by_keys() {
+async fn a_call_appears_and_is_approved_denied_and_allowed_by_keys() {
     let scenario = asking().await;
+    scenario.ctl.run(&["tools", "hello"]).await.success();
     let mut terminal = watch(&scenario);
     terminal.shows("No call waits").await;
 
@@ -83,6 +84,19 @@ async fn a_call_appears_and_is_approved_and_denied_by_keys() {
     terminal.shows("denied ").await;
     let denied = answer(second).await;
     assert!(denied.text().contains("ask me first"), "{}", denied.text());
+
+    let third = call(&scenario, "echo", json!({ "n": 3 }));
+    terminal.shows("1 call waits").await;
+    terminal.press("j");
+    terminal.shows("\"n\": 3").await;
+    terminal.press("A");
+    terminal.shows("these arguments only").await;
+    terminal.press("t");
+    terminal.shows("always, with these arguments").await;
+    answer(third).await.assert_text(r#"{"n":3}"#);
+    answer(call(&scenario, "echo", json!({ "n": 3 })))
+        .await
+        .assert_text(r#"{"n":3}"#);
     quit(terminal).await;
     scenario.finish().await;
 }

@@ -18,6 +18,7 @@ pub mod browser;
 pub mod client;
 pub mod ctl;
 pub mod daemon;
+pub mod desktop;
 pub mod journal;
 pub mod keyring;
 pub mod leaks;

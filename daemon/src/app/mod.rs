@@ -34,7 +34,7 @@ use crate::server::HttpServer;
 use crate::store::Store;
 use crate::telemetry;
 use crate::vault::Vault;
-use crate::{net, proxy, web};
+use crate::{desktop, net, proxy, web};
 
 /// How long calls that are being answered may go on after the daemon was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -80,6 +80,7 @@ struct App {
     control: Control,
     socket: Listener,
     audit: Audit,
+    desktop_notifications: bool,
 }
 
 impl App {
@@ -197,6 +198,7 @@ impl App {
             control,
             socket,
             audit,
+            desktop_notifications: config.approvals.desktop_notifications,
         })
     }
 
@@ -210,6 +212,7 @@ impl App {
             control,
             socket,
             audit,
+            desktop_notifications,
         } = self;
         let mut termination = Termination::listen();
         match audit.started().await {
@@ -242,6 +245,9 @@ impl App {
         );
         http.spawn(&lifecycle, routes);
         audit.keep_pruned(&lifecycle);
+        if desktop_notifications {
+            desktop::start(control.approvals.clone(), &lifecycle);
+        }
         control.admin.record_edits_while_away();
         control.follow_config_file();
 
