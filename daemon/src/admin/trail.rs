@@ -13,6 +13,8 @@ use crate::types::{Digest, ServerName};
 
 /// Who changed the file cannot be told.
 const BY_HAND: &str = "an edit of config.json";
+/// The log says nothing of these rules: they are new in the file, or their records are not kept any more.
+const FOUND: &str = "config.json as it was found at the start";
 const WHILE_AWAY: &str = "an edit of config.json while the daemon did not run";
 /// Records of the log that are read at once.
 const PAGE: usize = 1000;
@@ -125,7 +127,7 @@ fn while_away(name: &ServerName, before: Option<Digest>, after: Option<&Server>)
     });
     Event::new(Kind::PolicyChanged)
         .server(name)
-        .actor(WHILE_AWAY)
+        .actor(if before.is_some() { WHILE_AWAY } else { FOUND })
         .detail(detail)
 }
 

@@ -10,6 +10,8 @@ use crate::registry::{FileState, FileWatch};
 impl Control {
     /// Takes over each change of the file, as a command would, until the daemon stops.
     pub fn follow_config_file(&self) {
+        let state = self.clone().react(self.registry.file());
+        self.lifecycle.spawn("config-state", state);
         match self.registry.watch_file() {
             Ok(touched) => {
                 let this = self.clone();
@@ -21,23 +23,21 @@ impl Control {
                 "changes of config.json are noticed only when a command runs"
             ),
         }
-        let this = self.clone();
-        let file = self.registry.file();
-        self.lifecycle.spawn("config-state", this.react(file));
     }
 
     async fn reload_when(self, mut file: FileWatch) {
         loop {
-            tokio::select! {
-                () = self.lifecycle.stopping() => return,
-                is_watching = file.touched() => if !is_watching { return },
-            }
+            // At once: it may have changed between the start and the watch.
             let reloading = self.finish(|this| async move {
                 // What is wrong with the file stands in its state.
                 let _ = this.registry.reload().await;
                 Ok(())
             });
             let _ = reloading.await;
+            tokio::select! {
+                () = self.lifecycle.stopping() => return,
+                is_watching = file.touched() => if !is_watching { return },
+            }
         }
     }
 

@@ -90,7 +90,7 @@ impl Inner {
 }
 
 /// Whether no call of `tool` by `caller` can be anything but refused, so that for them it does not exist.
-pub(super) fn is_hidden(
+pub fn is_hidden(
     server: &Server,
     caller: &Caller,
     tool: &str,

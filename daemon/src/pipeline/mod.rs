@@ -32,6 +32,7 @@ pub use self::body::{RelayBody, RelayError};
 pub use self::error::CallError;
 pub use self::hold::{MARKER, SealError};
 use self::hold::{Sealer, Settings};
+pub use self::judge::is_hidden;
 pub use self::session::{McpSession, SessionError, ToolResult};
 use self::sessions::Sessions;
 use crate::approval::Approvals;

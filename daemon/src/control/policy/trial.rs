@@ -12,6 +12,7 @@ use crate::catalog::ToolEntry;
 use crate::clients::cover;
 use crate::config::{CallerRule, Hint, InvalidCaller};
 use crate::mcp::canonical;
+use crate::pipeline::is_hidden;
 use crate::policy::{Annotations, Call};
 use crate::registry::Server;
 use crate::types::{Caller, Channel, Client, Digest, Effect, Process, Scope};
@@ -50,8 +51,8 @@ impl Control {
         let text = arguments.map_or("{}", RawValue::get);
         let digest = trial.consider_arguments(text);
         if trial.effect == Effect::Deny {
-            let policy = &server.policy;
-            trial.consider_hiding(policy.hides(&request.tool, annotations.as_ref(), &caller));
+            let hidden = is_hidden(&server, &caller, &request.tool, annotations.as_ref());
+            trial.consider_hiding(hidden);
         } else {
             if let Some(objection) = self.catalog.objection(&server.name, &request.tool) {
                 trial.effect = Effect::Ask;
