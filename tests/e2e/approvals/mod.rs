@@ -3,6 +3,7 @@
 
 mod broken;
 mod command;
+mod remembered;
 
 use mcpbridge_tests::client::McpAnswer;
 use mcpbridge_tests::scenario::Builder;

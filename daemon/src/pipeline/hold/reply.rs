@@ -70,10 +70,14 @@ impl Inner {
         }
     }
 
-    /// Takes in what the client's user said to our question, if the call brings that. False if the
-    /// client cannot ask its user.
+    /// Takes in what the client's user said to our question, if the call brings that and it is still the
+    /// same question. False if the client cannot ask its user.
     pub(super) async fn take_input(&self, call: &AskedCall, approval: ApprovalId) -> Option<bool> {
         let state = call.resumed.as_ref()?;
+        // What was said under other rules is no answer to what is asked now.
+        if state.approval != approval {
+            return None;
+        }
         let response = our_response(call.input_responses.as_ref()?)?;
         let reply = Reply::read(response, state.age(self.clock.now()));
         Some(self.take_reply(reply, approval, &call.client).await)

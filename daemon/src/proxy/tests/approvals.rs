@@ -275,6 +275,19 @@ async fn the_end_of_the_daemon_ends_the_waiting() {
 }
 
 #[tokio::test]
+async fn without_a_progress_token_comments_keep_the_client() {
+    let bridge = holding(60, server(&Sent::default(), done)).await;
+    let open = bridge.open(&ask(1), &[]).await;
+    let item = bridge.asked().await;
+    let mut body = open.into_body();
+    let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(first, ": waiting for approval\n\n");
+    bridge.decide(item.id, Verdict::approve()).await;
+    let rest = body.collect().await.unwrap().to_bytes();
+    assert!(!String::from_utf8_lossy(&rest).contains("notifications/progress"));
+}
+
+#[tokio::test]
 async fn progress_keeps_the_client_and_never_goes_back() {
     let sent = Sent::default();
     let upstream = Router::new().fallback({

@@ -1,6 +1,7 @@
 //! How the asking client itself is told.
 
 use super::*;
+use crate::types::Effect;
 
 const VERSION: (&str, &str) = ("mcp-protocol-version", "2026-07-28");
 const METHOD: (&str, &str) = ("mcp-method", "tools/call");
@@ -97,7 +98,9 @@ async fn a_state_is_good_for_one_call_of_one_tool_with_the_same_arguments() {
 
     let mut forged = again(&first, 3, &asked, accepted());
     let state = asked["result"]["requestState"].as_str().unwrap();
-    forged["params"]["requestState"] = json!(format!("{}A", &state[..state.len() - 1]));
+    let other = if &state[20..21] == "A" { "B" } else { "A" };
+    let changed = [&state[..20], other, &state[21..]].concat();
+    forged["params"]["requestState"] = json!(changed);
     let answer = bridge.modern(&forged).await;
     assert_eq!(answer["error"]["code"], -32602, "{answer}");
 
@@ -175,6 +178,27 @@ async fn a_form_decides_only_where_policy_takes_the_clients_word() {
         assert_eq!(text_of(&answer), "done");
         assert_eq!(sent.calls(), 1);
     }
+}
+
+#[tokio::test]
+async fn an_answer_to_a_question_that_was_withdrawn_does_not_answer_the_next() {
+    let sent = Sent::default();
+    let bridge = configured(server(&sent, done), |_, server| {
+        server.policy.accept_weak_approval = true;
+    })
+    .await;
+    let first = modern(1, json!({"n": 1}), json!({}));
+    let asked = bridge.modern(&first).await;
+    bridge.rule("other", Effect::Ask).await;
+    let content = json!({"decision": "approve"});
+    let response = json!({OURS: {"action": "accept", "content": content}});
+    let answer = bridge
+        .modern(&again(&first, 2, &asked, response.clone()))
+        .await;
+    assert_eq!(answer["result"]["resultType"], "input_required", "{answer}");
+    assert_eq!((sent.calls(), bridge.approvals.pending().len()), (0, 1));
+    let answer = bridge.modern(&again(&first, 3, &answer, response)).await;
+    assert_eq!(text_of(&answer), "done");
 }
 
 /// Asks its client once, then is done.
