@@ -15,6 +15,7 @@ mod audit;
 mod catalog;
 mod cli;
 mod clients;
+mod crowd;
 mod desktop;
 mod hostile;
 mod kill;

@@ -111,6 +111,14 @@ impl Scenario {
         Self::builder().start().await
     }
 
+    /// With one server, `hello`, that needs no credential and all of whose tools are under one rule.
+    pub async fn under(effect: &str) -> Self {
+        let builder = Self::builder().mcp(|mcp| mcp.access = Access::Open);
+        let scenario = builder.start().await;
+        scenario.add_open("hello", effect).await;
+        scenario
+    }
+
     pub fn builder() -> Builder {
         Builder {
             authz: AsOptions::default(),
@@ -132,6 +140,19 @@ impl Scenario {
         let mut arguments = vec!["add", name, &url, "--no-browser", "--policy", "allow"];
         arguments.extend_from_slice(options);
         self.sign_in(&arguments).await
+    }
+
+    /// Adds the MCP server, which needs no credential, under `name` and one rule for all its tools.
+    pub async fn add_open(&self, name: &str, effect: &str) -> Output {
+        let url = self.mcp.url();
+        let add = ["add", name, &url, "--no-auth", "--policy", effect];
+        self.ctl.run(&add).await.success()
+    }
+
+    /// Makes a client token; calls with it are those of `client:NAME`.
+    pub async fn client_token(&self, name: &str) -> String {
+        let added = self.ctl.run(&["--json", "client", "add", name]).await;
+        added.success().json()["token"].as_str().unwrap().to_owned()
     }
 
     /// Another MCP server with an authorization server of its own.
