@@ -23,6 +23,7 @@ mod lifecycle;
 mod login;
 mod policy;
 mod proxy;
+mod reach;
 mod refresh;
 mod relay;
 mod security;
