@@ -11,6 +11,7 @@ mod add;
 mod approvals;
 mod approvals_ctl;
 mod approvals_watch;
+mod attacks;
 mod audit;
 mod catalog;
 mod cli;

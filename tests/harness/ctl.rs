@@ -1,5 +1,6 @@
 //! Runs `mcpbridgectl` as a person or a script does.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -101,6 +102,31 @@ impl Ctl {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+
+    /// Runs to its end on a terminal of its own, and returns what that would show.
+    pub async fn run_in_terminal(&self, arguments: &[&str]) -> String {
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
+        let config_dir = self.home.config_dir();
+        let mut words = vec![quoted(bins::mcpbridgectl().to_str().unwrap())];
+        words.push(quoted("--config-dir"));
+        words.push(quoted(config_dir.to_str().unwrap()));
+        words.extend(arguments.iter().map(|one| quoted(one)));
+        let mut script = self.home.command(Path::new("script"));
+        script
+            .args([
+                "--quiet",
+                "--return",
+                "--command",
+                &words.join(" "),
+                "/dev/null",
+            ])
+            .env("TERM", "xterm-256color")
+            .stdin(Stdio::null());
+        let output = wait::within("the command to end", script.output()).await;
+        let shown = String::from_utf8(output.unwrap().stdout).unwrap();
+        self.home.transcript.lock().unwrap().push_str(&shown);
+        shown
     }
 
     /// Starts a command that talks while it runs.

@@ -29,6 +29,24 @@ impl Render for Shown<'_> {
     }
 }
 
+/// JSON of somebody else, to be edited: the same value, with what cannot be seen written as its escape.
+pub(super) fn editable(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for piece in pieces(json) {
+        match piece {
+            Piece::Plain(plain) => text.push_str(plain),
+            // A blank between tokens.
+            Piece::Hidden('\r') => text.push('\n'),
+            Piece::Hidden(c) => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    text.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+        }
+    }
+    text
+}
+
 /// A moment. The script writes it in the reader's time zone.
 pub(super) fn moment(at: Timestamp) -> Markup {
     let seconds = at.round(jiff::Unit::Second).unwrap_or(at);
@@ -104,6 +122,15 @@ mod tests {
             "{shown}"
         );
         assert!(shown.ends_with(">U+202E</span>"), "{shown}");
+    }
+
+    #[test]
+    fn what_is_edited_is_seen_and_means_the_same() {
+        let json = "{\r\n\"a\": \"\u{202e}x\u{9b}\u{e0041}\"}";
+        let shown = editable(json);
+        assert_eq!(shown, "{\n\n\"a\": \"\\u202ex\\u009b\\udb40\\udc41\"}");
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(value(&shown), value(json));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::approval::{Action, CallerView, ChangeView, Item, Remember, State};
 use crate::http::sessions::Session;
 use crate::types::Digest;
 use crate::web::page::{csrf, pin_field};
-use crate::web::text::{Shown, diff, folded, moment};
+use crate::web::text::{Shown, diff, editable, folded, moment};
 
 /// What "for a time" may mean, in seconds.
 const DURATIONS: [(u32, &str); 5] = [
@@ -285,7 +285,7 @@ fn forms(item: &Item, asking: &Asking<'_>) -> Markup {
                 form method="post" action=(approve) data-decide="approve" {
                     (csrf(asking.session))
                     label for=(format!("edit-{id}")) { "What will be sent instead, as a JSON object" }
-                    textarea name="arguments" id=(format!("edit-{id}")) rows="8" spellcheck="false" autocomplete="off" { "\n" (item.action.arguments) }
+                    textarea name="arguments" id=(format!("edit-{id}")) rows="8" spellcheck="false" autocomplete="off" { "\n" (editable(&item.action.arguments)) }
                     @if asking.pin_is_set { (pin_field(&format!("edit-pin-{id}"), "")) }
                     div.actions { button name="remember" value="once" { "Approve once as edited" } }
                 }
