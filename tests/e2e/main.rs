@@ -22,6 +22,7 @@ mod hostile;
 mod kill;
 mod lifecycle;
 mod login;
+mod patience;
 mod policy;
 mod proxy;
 mod reach;

@@ -46,19 +46,25 @@ pub struct McpAnswer {
 
 impl McpAnswer {
     pub async fn read(response: reqwest::Response) -> Self {
+        Self::try_read(response).await.unwrap()
+    }
+
+    /// # Errors
+    /// It breaks off.
+    pub async fn try_read(response: reqwest::Response) -> reqwest::Result<Self> {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
-        let raw = response.bytes().await.unwrap();
+        let raw = response.bytes().await?;
         let message = serde_json::from_slice(&raw)
             .ok()
             .or_else(|| events(&String::from_utf8_lossy(&raw)).pop())
             .unwrap_or_default();
-        Self {
+        Ok(Self {
             status,
             headers,
             raw,
             message,
-        }
+        })
     }
 
     /// Text of the first content item of a tool result.
