@@ -10,17 +10,21 @@ import re
 import sys
 
 from mcp import Client
-from mcp.types import CreateMessageResult, ElicitResult, ListRootsResult, Root, TextContent
+from mcp.client import session
+from mcp.types import (CreateMessageResult, ElicitationCapability, ElicitResult, FormElicitationCapability,
+                       ListRootsResult, Root, TextContent)
 
 
 async def main(mode: str, url: str, plan: dict) -> dict:
-    notifications = []
+    notifications, asked = [], []
 
     async def on_log(params):
         notifications.append({"method": "notifications/message", "params": dump(params)})
 
-    async def elicit(_context, _params):
-        return ElicitResult(action="accept", content=plan.get("elicitation", {}))
+    async def elicit(_context, params):
+        asked.append(dump(params))
+        content = None if params.mode == "url" else plan.get("elicitation", {})
+        return ElicitResult(action="accept", content=content)
 
     async def sample(_context, _params):
         return CreateMessageResult(role="assistant", model="none", content=TextContent(type="text", text="sampled"))
@@ -28,7 +32,12 @@ async def main(mode: str, url: str, plan: dict) -> dict:
     async def roots(_context):
         return ListRootsResult(roots=[Root(uri="file:///interop", name="interop")])
 
-    async with Client(url, mode=mode, logging_callback=on_log, log_level="debug", elicitation_callback=elicit,
+    # A client with an elicitation callback declares both ways of asking, forms and URLs; older ones knew forms only.
+    asks = plan.get("asks", ["form"])
+    if plan.get("asks") == ["form"]:
+        session.types.ElicitationCapability = lambda **_: ElicitationCapability(form=FormElicitationCapability())
+    async with Client(url, mode=mode, logging_callback=on_log, log_level="debug",
+                      elicitation_callback=elicit if asks else None,
                       sampling_callback=sample, list_roots_callback=roots) as client:
         transcript = {
             "version": client.protocol_version,
@@ -41,7 +50,7 @@ async def main(mode: str, url: str, plan: dict) -> dict:
             if len(notifications) >= plan.get("notifications", 0):
                 break
             await asyncio.sleep(0.02)
-        return transcript | {"notifications": notifications}
+        return transcript | {"notifications": notifications} | ({"asked": asked} if "asks" in plan else {})
 
 
 async def perform(client: Client, step: dict) -> dict:

@@ -4,10 +4,17 @@
 const [sdk, url, planText] = process.argv.slice(2);
 const plan = JSON.parse(planText);
 const info = { name: 'interop-client', version: '1.0.0' };
-const capabilities = { sampling: {}, elicitation: { form: {} }, roots: {} };
+// `asks` are the ways in which it can ask its user.
+const { asks = ['form'] } = plan;
+const elicitation = Object.fromEntries(asks.map((way) => [way, {}]));
+const capabilities = { sampling: {}, ...(asks.length > 0 && { elicitation }), roots: {} };
+const asked = [];
 
 const sample = () => ({ role: 'assistant', model: 'none', content: { type: 'text', text: 'sampled' } });
-const elicit = () => ({ action: 'accept', content: plan.elicitation ?? {} });
+const elicit = ({ params }) => {
+    asked.push(params);
+    return params.mode === 'url' ? { action: 'accept' } : { action: 'accept', content: plan.elicitation ?? {} };
+};
 const roots = () => ({ roots: [{ uri: 'file:///interop', name: 'interop' }] });
 
 async function connectV1() {
@@ -16,7 +23,7 @@ async function connectV1() {
     const types = await import('@modelcontextprotocol/sdk/types.js');
     const client = new Client(info, { capabilities });
     client.setRequestHandler(types.CreateMessageRequestSchema, sample);
-    client.setRequestHandler(types.ElicitRequestSchema, elicit);
+    if (asks.length > 0) client.setRequestHandler(types.ElicitRequestSchema, elicit);
     client.setRequestHandler(types.ListRootsRequestSchema, roots);
     const transport = new StreamableHTTPClientTransport(new URL(url));
     return { client, transport, call: (params, options) => client.callTool(params, undefined, options),
@@ -28,7 +35,7 @@ async function connectV2(mode) {
     const negotiation = mode === 'modern' ? { pin: '2026-07-28' } : mode;
     const client = new Client(info, { capabilities, versionNegotiation: { mode: negotiation } });
     client.setRequestHandler('sampling/createMessage', sample);
-    client.setRequestHandler('elicitation/create', elicit);
+    if (asks.length > 0) client.setRequestHandler('elicitation/create', elicit);
     client.setRequestHandler('roots/list', roots);
     return { client, transport: new StreamableHTTPClientTransport(new URL(url)),
              call: (params, options) => client.callTool(params, options),
@@ -81,6 +88,7 @@ async function until(done) {
 
 await until(() => notifications.length >= (plan.notifications ?? 0));
 transcript.version = version();
+if (plan.asks) transcript.asked = asked;
 transcript.notifications = notifications;
 if (transport.terminateSession && transport.sessionId) await transport.terminateSession();
 await client.close();

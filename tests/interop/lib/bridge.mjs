@@ -1,5 +1,5 @@
 // The bridge under test: the real binaries in a throw-away home, driven only by what a user has: the command line and HTTP.
-import { mkdtempSync, mkdirSync, rmSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdtempSync, mkdirSync, rmSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { freePort, run } from './process.mjs';
@@ -24,6 +24,16 @@ export class Bridge {
 
     startDaemon() {
         return this.must('start', '--port', String(this.port));
+    }
+
+    /** Edits config.json by hand, as a person does, and starts the daemon anew. */
+    async configure(change) {
+        await this.must('stop');
+        const path = join(this.configDir, 'config.json');
+        const config = JSON.parse(readFileSync(path, 'utf8'));
+        change(config);
+        writeFileSync(path, JSON.stringify(config, null, 2));
+        await this.startDaemon();
     }
 
     url(server) {
