@@ -7,16 +7,23 @@ use mcpbridge_proto::v1::GetPinRequest;
 use tokio::sync::mpsc;
 
 use crate::error::Failure;
+use crate::exit::Exit;
 
-/// Reads one line that must not be empty; it is not echoed on a terminal.
+/// Reads one line that must not be empty; it is not shown on a terminal.
 ///
 /// `what` names it, such as "bearer token".
 pub fn secret(what: &str) -> Result<String, Failure> {
-    let hidden = io::stdin().is_terminal().then(|| echo::hide(what));
-    let mut line = String::new();
-    let read = io::stdin().lock().read_line(&mut line);
-    drop(hidden);
-    read.map_err(|e| Failure::local(format!("cannot read the {what} from standard input"), &e))?;
+    let unread =
+        |e: io::Error| Failure::local(format!("cannot read the {what} from standard input"), &e);
+    let line = if io::stdin().is_terminal() {
+        let typed = hidden::line(what).map_err(unread)?;
+        let given_up = || Failure::new(Exit::Interrupted, format!("no {what} was given"));
+        typed.ok_or_else(given_up)?
+    } else {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line).map_err(unread)?;
+        line
+    };
     let secret = line.trim();
     if secret.is_empty() {
         return Err(Failure::usage(format!(
@@ -58,49 +65,62 @@ pub fn lines() -> mpsc::Receiver<String> {
     receiver
 }
 
-#[cfg(unix)]
-mod echo {
-    use std::io::{self, Write};
+/// A line that is typed and not shown.
+mod hidden {
+    use std::io::{self, Write as _};
 
-    use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+    use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers, read};
+    use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
 
-    /// Shows what is typed again when dropped.
-    pub(super) struct Hidden(Option<Termios>);
+    /// Keys come one by one, Ctrl-C among them, so that the terminal is given back after that too.
+    struct Raw;
 
-    pub(super) fn hide(what: &str) -> Hidden {
+    impl Raw {
+        fn enter() -> io::Result<Self> {
+            enable_raw_mode()?;
+            Ok(Self)
+        }
+    }
+
+    impl Drop for Raw {
+        fn drop(&mut self) {
+            // A terminal that is gone needs nothing back.
+            let _ = disable_raw_mode();
+        }
+    }
+
+    /// None when the person gave up.
+    pub(super) fn line(what: &str) -> io::Result<Option<String>> {
         let mut err = io::stderr().lock();
         // The prompt is a courtesy; reading works without it.
         let _ = write!(err, "{what}: ");
         let _ = err.flush();
-        let Ok(before) = tcgetattr(io::stdin()) else {
-            return Hidden(None);
-        };
-        let mut silent = before.clone();
-        silent.local_modes.remove(LocalModes::ECHO);
-        match tcsetattr(io::stdin(), OptionalActions::Now, &silent) {
-            Ok(()) => Hidden(Some(before)),
-            Err(_) => Hidden(None),
-        }
+        let raw = Raw::enter()?;
+        let typed = keys();
+        drop(raw);
+        let _ = writeln!(err);
+        typed
     }
 
-    impl Drop for Hidden {
-        fn drop(&mut self) {
-            if let Some(before) = &self.0 {
-                let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
-                let _ = writeln!(io::stderr().lock());
+    fn keys() -> io::Result<Option<String>> {
+        let mut line = String::new();
+        loop {
+            let key = match read()? {
+                Event::Key(key) if key.kind != KeyEventKind::Release => key,
+                _ => continue,
+            };
+            let control = key.modifiers.contains(KeyModifiers::CONTROL);
+            match key.code {
+                KeyCode::Enter => return Ok(Some(line)),
+                KeyCode::Char('j') if control => return Ok(Some(line)),
+                KeyCode::Char('c' | 'd') if control => return Ok(None),
+                KeyCode::Char('u') if control => line.clear(),
+                KeyCode::Char(c) if !control => line.push(c),
+                KeyCode::Backspace => {
+                    line.pop();
+                }
+                _ => {}
             }
         }
-    }
-}
-
-#[cfg(windows)]
-mod echo {
-    use std::io::{self, Write};
-
-    pub(super) struct Hidden;
-
-    pub(super) fn hide(what: &str) -> Hidden {
-        let _ = write!(io::stderr().lock(), "{what} (visible while you type): ");
-        Hidden
     }
 }

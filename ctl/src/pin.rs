@@ -18,6 +18,11 @@ pub struct PinArgs {
 }
 
 impl PinArgs {
+    /// Whether standard input is for the PIN, and for nothing else.
+    pub fn take_stdin(self) -> bool {
+        self.pin_stdin
+    }
+
     /// Sends a request, and once more with the PIN when it is refused without. What makes a policy
     /// stricter needs none, and only the daemon knows what does.
     pub async fn send<T>(

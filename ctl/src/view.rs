@@ -51,6 +51,8 @@ pub struct StatusView<'a> {
     /// Settings that count after a restart.
     restart_settings: &'a [String],
     servers: Vec<ServerView<'a>>,
+    /// Calls that wait for a decision.
+    pending_approvals: u32,
 }
 
 #[derive(Serialize)]
@@ -171,6 +173,7 @@ impl<'a> StatusView<'a> {
             config_remedy: some(&status.config_remedy),
             restart_settings: &status.restart_settings,
             servers: servers.iter().map(ServerView::from).collect(),
+            pending_approvals: status.pending_approvals,
         }
     }
 }
@@ -321,7 +324,8 @@ mod tests {
             r#"{"version":"0.1.0","pid":7,"started_at":null,"config_dir":"","socket":"","#
                 .to_owned()
                 + r#""listen":[],"base_url":"","key_store":"keyring","log_destination":"","#
-                + r#""config_problem":null,"config_remedy":null,"restart_settings":[],"servers":[]}"#
+                + r#""config_problem":null,"config_remedy":null,"restart_settings":[],"servers":[],"#
+                + r#""pending_approvals":0}"#
         );
     }
 

@@ -1,4 +1,4 @@
-//! The interactive watch at a terminal of 80 columns.
+//! What a person types at a terminal of 80 columns: the interactive watch, and PINs.
 
 use std::sync::Arc;
 
@@ -194,5 +194,39 @@ async fn the_terminal_is_given_back_however_it_ends() {
         assert_eq!(terminal.wait().await, 130, "{signal:?}");
         left(&terminal).await;
     }
+    scenario.finish().await;
+}
+
+#[tokio::test]
+async fn a_pin_is_typed_unseen_and_giving_up_gives_the_terminal_back() {
+    let scenario = asking().await;
+    let at_terminal = |arguments: &[&str]| Terminal::spawn(scenario.ctl.command(arguments));
+    let mut setting = at_terminal(&["approvals", "pin", "set"]);
+    setting.wrote("new approval PIN: ", 1).await;
+    setting.press("246X\x7f8\r");
+    setting.wrote("the same again: ", 1).await;
+    setting.press("2468\r");
+    assert_eq!(setting.wait().await, 0, "{}", setting.written());
+    assert!(!setting.written().contains("246") && setting.is_as_before());
+
+    let held = call(&scenario, "echo", json!({}));
+    let id = wait::until("the call to be held", wait::PATIENCE, async || {
+        let listed = scenario.ctl.run_quietly(&["--json", "approvals"]).await;
+        let listed = listed.success().json();
+        Some(listed[0]["id"].as_str()?.to_owned())
+    })
+    .await;
+    let status = scenario.ctl.run(&["status"]).await.success().stdout;
+    assert!(status.contains("1 call waits for a decision"), "{status}");
+    let mut approving = at_terminal(&["approve", &id]);
+    approving.wrote("approval PIN: ", 1).await;
+    approving.press("24\x03");
+    assert_eq!(approving.wait().await, 130, "{}", approving.written());
+    assert!(approving.is_as_before());
+    let mut approving = at_terminal(&["approve", &id]);
+    approving.wrote("approval PIN: ", 1).await;
+    approving.press("2468\r");
+    assert_eq!(approving.wait().await, 0, "{}", approving.written());
+    answer(held).await.assert_text("{}");
     scenario.finish().await;
 }

@@ -102,6 +102,12 @@ impl Terminal {
         }
     }
 
+    /// Waits until `text` was written `times` times, by a command that draws no screens.
+    pub async fn wrote(&self, text: &str, times: usize) {
+        let what = format!("{text:?}, {times} times");
+        wait::until_true(&what, || self.written().matches(text).count() >= times).await;
+    }
+
     /// Waits for the end of the command; its exit code, -1 when a signal ended it.
     pub async fn wait(&mut self) -> i32 {
         let status = wait::within("the command to end", self.child.wait()).await;

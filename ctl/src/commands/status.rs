@@ -82,6 +82,15 @@ fn describe(status: &GetStatusResponse, servers: &[Server]) -> String {
              run: mcpbridgectl restart\n"
         ));
     }
+    if status.pending_approvals > 0 {
+        let calls = match status.pending_approvals {
+            1 => "1 call waits".to_owned(),
+            count => format!("{count} calls wait"),
+        };
+        text.push_str(&format!(
+            "\n{calls} for a decision\n  run: mcpbridgectl approvals\n"
+        ));
+    }
     text.extend(servers.iter().map(attention));
     text
 }

@@ -50,6 +50,7 @@ impl Daemon for Control {
             )
         };
         let facts = self.facts.clone();
+        let pending = self.approvals.pending().len();
         let file = self.registry.file().borrow().clone();
         let (config_problem, config_remedy) = match file.rejected {
             Some(rejected) => (rejected.reason, rejected.remedy),
@@ -59,6 +60,7 @@ impl Daemon for Control {
             config_problem,
             config_remedy,
             restart_settings: file.restart.into_iter().map(str::to_owned).collect(),
+            pending_approvals: u32::try_from(pending).unwrap_or(u32::MAX),
             version: VERSION.to_owned(),
             pid: std::process::id(),
             started_at: facts.started_at.as_second(),

@@ -45,7 +45,7 @@ impl Notice {
         } else if item.earlier.is_some() {
             Some(format!("The same call was made before: {show}"))
         } else if !whole {
-            Some(format!("That is not all: {show}"))
+            Some(format!("It cannot all be shown here: {show}"))
         } else {
             None
         };

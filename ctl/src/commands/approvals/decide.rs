@@ -12,13 +12,13 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::describe::remember_in_words;
-use super::pin;
 use super::view::ApprovalView;
 use crate::context::Context;
 use crate::duration;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::input;
+use crate::pin::PinArgs;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -45,9 +45,8 @@ pub struct ApproveArgs {
     /// Send these instead, a JSON object; `@FILE` reads them from a file, `-` from standard input
     #[arg(long, value_name = "JSON")]
     arguments: Option<String>,
-    /// Read the approval PIN from standard input
-    #[arg(long)]
-    pin_stdin: bool,
+    #[command(flatten)]
+    pin: PinArgs,
 }
 
 #[derive(Args)]
@@ -85,7 +84,7 @@ pub async fn approve(context: &Context, args: ApproveArgs) -> Result<Exit, Failu
             "--arguments belong to one call: give one id",
         ));
     }
-    if arguments == Some("-") && args.pin_stdin {
+    if arguments == Some("-") && args.pin.take_stdin() {
         return Err(
             Failure::usage("standard input cannot hold the arguments and the PIN")
                 .hint("give the arguments as `--arguments @FILE`"),
@@ -108,11 +107,15 @@ pub async fn approve(context: &Context, args: ApproveArgs) -> Result<Exit, Failu
             }),
             arguments,
         })),
-        pin: pin::for_decision(context, &client, args.pin_stdin).await?,
+        pin: String::new(),
     };
-    let ids = request.ids.clone();
-    let reply = client.approvals().decide(request).await?;
-    report(context, &ids, &reply.into_inner().outcomes)
+    let decide = async |pin: String| {
+        let mut request = request.clone();
+        request.pin = pin;
+        client.approvals().decide(request).await
+    };
+    let reply = args.pin.send(context, &client, decide).await?;
+    report(context, &request.ids, &reply.outcomes)
 }
 
 pub async fn deny(context: &Context, args: DenyArgs) -> Result<Exit, Failure> {

@@ -54,18 +54,6 @@ pub async fn run(context: &Context, command: Option<PinCommand>) -> Result<(), F
     }
 }
 
-/// The PIN for what a person wants to be done, empty when none is set.
-pub async fn for_decision(
-    context: &Context,
-    client: &Client,
-    from_stdin: bool,
-) -> Result<String, Failure> {
-    if state(client).await?.set_at == 0 {
-        return Ok(String::new());
-    }
-    take(context, PIN, from_stdin, "--pin-stdin")
-}
-
 async fn show(context: &Context) -> Result<(), Failure> {
     let client = context.connect().await?;
     let state = state(&client).await?;
@@ -103,11 +91,11 @@ async fn set(context: &Context, from_stdin: bool) -> Result<(), Failure> {
     let client = context.connect().await?;
     let is_set = state(&client).await?.set_at != 0;
     let old_pin = match is_set {
-        true => take(context, "present approval PIN", from_stdin, "--stdin")?,
+        true => take(context, "present approval PIN", from_stdin)?,
         false => String::new(),
     };
-    let pin = take(context, "new approval PIN", from_stdin, "--stdin")?;
-    if !from_stdin && take(context, "the same again", from_stdin, "--stdin")? != pin {
+    let pin = take(context, "new approval PIN", from_stdin)?;
+    if !from_stdin && take(context, "the same again", from_stdin)? != pin {
         return Err(Failure::usage("the two PINs differ; nothing was changed"));
     }
     let request = SetPinRequest { pin, old_pin };
@@ -121,7 +109,7 @@ async fn clear(context: &Context, from_stdin: bool) -> Result<(), Failure> {
     let pin = match state(&client).await?.set_at {
         // The daemon says that there is none.
         0 => String::new(),
-        _ => take(context, PIN, from_stdin, "--stdin")?,
+        _ => take(context, PIN, from_stdin)?,
     };
     client
         .approvals()
@@ -139,11 +127,10 @@ async fn state(client: &Client) -> Result<GetPinResponse, Failure> {
         .into_inner())
 }
 
-fn take(context: &Context, what: &str, from_stdin: bool, option: &str) -> Result<String, Failure> {
+fn take(context: &Context, what: &str, from_stdin: bool) -> Result<String, Failure> {
     if from_stdin || context.printer.can_ask() {
         return input::secret(what);
     }
     let message = format!("this needs the {what}, and there is no terminal to type it at");
-    Err(Failure::new(Exit::Denied, message)
-        .hint(format!("`{option}` reads it from standard input")))
+    Err(Failure::new(Exit::Denied, message).hint("`--stdin` reads it from standard input"))
 }

@@ -1,5 +1,7 @@
 //! The screen as lines.
 
+use std::collections::HashSet;
+
 use mcpbridge_proto::v1::Approval;
 use mcpbridge_proto::visible_line;
 
@@ -151,7 +153,7 @@ fn edited(item: &Approval, arguments: &str) -> Vec<Line> {
             .text(", as you changed them:"),
     ];
     let new = json::laid_out(arguments, false);
-    let old = json::laid_out(&item.arguments, false);
+    let old: HashSet<String> = json::laid_out(&item.arguments, false).into_iter().collect();
     lines.extend(new.iter().map(|line| {
         let style = match old.contains(line) {
             true => Style::Plain,
