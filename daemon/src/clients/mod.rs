@@ -16,6 +16,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use http::HeaderMap;
 use serde_json::json;
+use tokio::sync::watch;
 
 pub use self::error::ClientError;
 use self::refusals::Refusals;
@@ -48,6 +49,7 @@ struct Inner {
     is_required: bool,
     refusals: Refusals,
     by_token: RwLock<HashMap<Digest, Arc<Issued>>>,
+    revocations: watch::Sender<()>,
 }
 
 /// A client and its token's dates, in seconds since 1970.
@@ -114,6 +116,7 @@ impl Clients {
                 is_required,
                 refusals: Refusals::default(),
                 by_token: RwLock::new(by_token.collect()),
+                revocations: watch::Sender::new(()),
             }),
         })
     }
@@ -241,7 +244,13 @@ impl Clients {
         self.inner
             .by_token_mut()
             .retain(|_, issued| !Arc::ptr_eq(issued, &revoked));
+        self.inner.revocations.send_replace(());
         Ok(())
+    }
+
+    /// Sees that a token was revoked.
+    pub fn revocations(&self) -> watch::Receiver<()> {
+        self.inner.revocations.subscribe()
     }
 
     /// All clients by name, expired ones too.

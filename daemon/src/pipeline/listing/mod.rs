@@ -22,7 +22,6 @@ use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
 
 use self::message::{List, ListError, Reading};
-use self::news::News;
 use super::body::{OnDisconnect, RelayBody};
 use super::error::CallError;
 use super::judge::is_hidden;

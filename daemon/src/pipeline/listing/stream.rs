@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Expected, News, READ_LIMIT, Watched};
+use super::news::{News, Word};
+use super::{Expected, READ_LIMIT, Watched};
 use crate::error::chain;
 use crate::mcp::split::{Part, Splitter};
 use crate::pipeline::body::{DRAIN_BYTES, DRAIN_TIME, Pieces, RelayBody, RelayError};
@@ -46,7 +47,7 @@ pub(super) fn relay(
     let speaks = watched.expected.is_endless() && status.is_success();
     let work = |pieces| {
         let stream = Stream {
-            news: speaks.then(|| News::since(&watched.server, &watched.inner)),
+            news: speaks.then(|| News::since(&watched.server, &watched.caller, &watched.inner)),
             is_awaited: matches!(watched.expected, Expected::Stream(None)),
             watched,
             splitter: Splitter::new(READ_LIMIT),
@@ -69,7 +70,7 @@ pub(super) fn relay(
 enum Next {
     Data(bytes::Bytes),
     Trailers,
-    News,
+    News(Word),
     /// Nobody reads any more.
     Left,
     Broken(hyper::Error),
@@ -82,7 +83,8 @@ impl Stream {
             let alive = match self.next(&mut incoming).await {
                 Next::Data(data) => self.take(&data).await,
                 Next::Trailers => true,
-                Next::News => {
+                Next::News(Word::Over) => return,
+                Next::News(Word::ListChanged) => {
                     self.is_due = true;
                     self.tell().await
                 }
@@ -120,7 +122,7 @@ impl Stream {
                 Some(Err(error)) => Next::Broken(error),
                 None => Next::End,
             },
-            () = news => Next::News,
+            word = news => Next::News(word),
             () = self.pieces.left(), if unread.is_none() => Next::Left,
             () = stopping.cancelled(), if is_endless => Next::End,
         }

@@ -332,3 +332,42 @@ async fn a_subscriber_is_told_what_the_server_agreed_to_and_nothing_else() {
     events.send("data: {}\n\n".to_owned()).await.unwrap();
     assert_eq!(heard.next().await, "data: {}\n\n");
 }
+
+#[tokio::test]
+async fn a_client_gets_the_part_of_a_list_that_its_token_is_made_for() {
+    let list = r#"{"id":1,"result":{"tools":[{"name":"get_a"},{"name":"set_a"}]}}"#;
+    let bridge = Bridge::before(says(JSON, list).0).await;
+    let token = bridge.token("reader", &[], &["get_*"]).await;
+    let bearer = format!("Bearer {}", token.expose());
+    let headers = [("content-type", JSON), ("authorization", &bearer)];
+    let answer = bridge.send(Method::POST, "/mcp/up", &headers, LIST).await;
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, r#"{"id":1,"result":{"tools":[{"name":"get_a"}]}}"#);
+}
+
+/// Whether the stream ends, in order.
+async fn ends(mut heard: Heard) -> bool {
+    let frame = tokio::time::timeout(Duration::from_secs(10), heard.0.frame());
+    frame.await.is_ok_and(|frame| frame.is_none())
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_token_it_was_opened_with_and_with_its_server() {
+    let (router, _events) = streaming(true);
+    let bridge = Bridge::before(router).await;
+    let token = bridge.token("reader", &[], &[]).await;
+    let bearer = format!("Bearer {}", token.expose());
+    let stream = bridge
+        .send(Method::GET, "/mcp/up", &[("authorization", &bearer)], "")
+        .await;
+    let reader = "reader".parse().unwrap();
+    let revoked = bridge.clients.revoke(&reader, &Decider::Daemon);
+    revoked.await.unwrap();
+    assert!(ends(Heard(stream.into_body())).await);
+
+    let (router, _events) = streaming(true);
+    let bridge = Bridge::before(router).await;
+    let stream = bridge.send(Method::GET, "/mcp/up", &[], "").await;
+    bridge.registry.remove(&up()).await.unwrap();
+    assert!(ends(Heard(stream.into_body())).await);
+}

@@ -63,10 +63,10 @@ async fn a_server_that_is_not_reached_leaves_the_approval_to_be_used() {
 async fn an_allowed_call_is_recorded_before_and_after() {
     let bridge = holding(60, server(&Sent::default(), fails)).await;
     bridge.post(&call(json!(1), "fine")).await;
-    let kinds = bridge.records().await;
-    let kinds: Vec<&str> = kinds.iter().map(|(kind, _)| kind.as_str()).collect();
+    let mut records = bridge.recorded(2).await;
+    let kinds: Vec<&str> = records.iter().map(|(kind, _)| kind.as_str()).collect();
     assert_eq!(kinds, ["call.started", "call.finished"]);
-    let (_, finished) = bridge.records().await.pop().unwrap();
+    let (_, finished) = records.pop().unwrap();
     assert_eq!(finished["outcome"], "complete");
     assert_eq!(
         (&finished["status"], &finished["is_error"]),
@@ -74,7 +74,7 @@ async fn an_allowed_call_is_recorded_before_and_after() {
     );
     assert!(finished["result"].is_string() && finished["bytes"].is_number());
     bridge.post(&call(json!(2), "drop")).await;
-    assert_eq!(bridge.records().await.pop().unwrap().0, "call.refused");
+    assert_eq!(bridge.recorded(3).await.pop().unwrap().0, "call.refused");
 }
 
 #[tokio::test]
@@ -95,6 +95,17 @@ async fn what_cannot_be_recorded_does_not_run() {
 
 impl Bridge {
     /// Kind and details of all records, oldest first.
+    /// The records, as soon as there are `count`: the last one is written when the client has its answer.
+    async fn recorded(&self, count: usize) -> Vec<(String, Value)> {
+        loop {
+            let records = self.records().await;
+            if records.len() >= count {
+                return records;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+
     async fn records(&self) -> Vec<(String, Value)> {
         let read = self.store.read(|connection| {
             let mut all = connection.prepare("SELECT kind, detail FROM audit ORDER BY seq")?;
