@@ -11,7 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use url::Url;
 
-use super::{Control, decider, server_name, status};
+use super::{Control, decider, pin, server_name, status};
 use crate::config::{AuthMode, OAuthConfig, PolicyConfig, ServerConfig};
 use crate::credentials::{Farewell, ServerSecrets};
 use crate::policy::is_loosening;
@@ -41,6 +41,15 @@ const RESERVED_HEADERS: [&str; 18] = [
     "last-event-id",
 ];
 
+/// A server somebody adds.
+struct Wanted {
+    name: ServerName,
+    config: ServerConfig,
+    /// What is not said of a server that is there already stays as it is.
+    policy_is_said: bool,
+    secrets: ServerSecrets,
+}
+
 #[tonic::async_trait]
 impl Servers for Control {
     async fn add_server(
@@ -50,21 +59,17 @@ impl Servers for Control {
         let by = decider(&request).await;
         let mut request = request.into_inner();
         let name = server_name(&request.name)?;
-        let pin = Some(std::mem::take(&mut request.pin)).filter(|pin| !pin.is_empty());
+        let pin = pin(std::mem::take(&mut request.pin));
         let policy_is_said = !request.policy.is_empty();
-        let (mut config, secrets) = parse(request)?;
-        match self.registry.snapshot().get(name.as_str()) {
-            Some(present) => keep_unsaid(&mut config, &present.config, policy_is_said),
-            None if is_loosening(&ServerConfig::new(config.url.clone()), &config) => {
-                let pin = pin.map(Secret::new);
-                let authorized = self.approvals.authorize(pin.as_ref(), &by).await;
-                authorized.map_err(status::of)?;
-            }
-            None => {}
-        }
-        let target = name.clone();
+        let (config, secrets) = parse(request)?;
+        let wanted = Wanted {
+            name: name.clone(),
+            config,
+            policy_is_said,
+            secrets,
+        };
         let added = self
-            .finish(move |this| async move { this.add(&target, config, secrets, &by).await })
+            .finish(move |this| async move { this.add(wanted, pin, &by).await })
             .await?;
         let server = self.registry.get(name.as_str()).map_err(status::of)?;
         Ok(Response::new(v1::AddServerResponse {
@@ -127,13 +132,30 @@ impl Servers for Control {
 }
 
 impl Control {
+    /// Whether the server is new, and its rules loosen anything, is judged with nobody changing it
+    /// meanwhile.
     async fn add(
         &self,
-        name: &ServerName,
-        config: ServerConfig,
-        secrets: ServerSecrets,
+        wanted: Wanted,
+        pin: Option<Secret>,
         by: &Decider,
     ) -> Result<Added, Status> {
+        let Wanted {
+            name,
+            mut config,
+            policy_is_said,
+            secrets,
+        } = wanted;
+        let name = &name;
+        self.registry.reload().await.map_err(status::of)?;
+        match self.registry.get(name.as_str()) {
+            Ok(present) => keep_unsaid(&mut config, &present.config, policy_is_said),
+            Err(_) if is_loosening(&ServerConfig::new(config.url.clone()), &config) => {
+                let authorized = self.approvals.authorize(pin.as_ref(), by).await;
+                authorized.map_err(status::of)?;
+            }
+            Err(_) => {}
+        }
         let added = self
             .registry
             .add(name, config.clone())
