@@ -66,23 +66,34 @@ impl Line {
         self.indent + spans.sum::<usize>()
     }
 
-    /// Itself in pieces of at most `width` columns: all of it is seen, and nothing is taken for a
-    /// line of its own.
+    /// Itself in pieces of at most `width` columns, broken at blanks where that wastes little: all of it
+    /// is seen, and nothing is taken for a line of its own.
     pub fn wrapped(&self, width: usize) -> Vec<Self> {
         let [indent, hang] = [self.indent, self.hang.max(self.indent)].map(|n| n.min(width / 2));
+        let full = width.saturating_sub(hang);
         let mut lines = vec![Self::indented(indent)];
         let mut room = width.saturating_sub(indent);
         for span in &self.spans {
             let mut piece = String::new();
-            for c in span.text.chars() {
-                let taken = c.width().unwrap_or(0);
-                if taken > room {
-                    lines.add(&mut piece, span.style);
-                    lines.push(Self::indented(hang));
-                    room = width.saturating_sub(hang);
+            for word in span.text.split_inclusive(' ') {
+                let length = columns(word.trim_end_matches(' '));
+                let mut fits = length <= room || length > full / 2;
+                for c in word.chars() {
+                    let taken = c.width().unwrap_or(0);
+                    let ends_line = taken > room || !fits;
+                    fits = true;
+                    if ends_line {
+                        lines.add(&mut piece, span.style);
+                        lines.push(Self::indented(hang));
+                        room = full;
+                        // The break is what is seen of it.
+                        if c == ' ' {
+                            continue;
+                        }
+                    }
+                    room = room.saturating_sub(taken);
+                    piece.push(c);
                 }
-                room = room.saturating_sub(taken);
-                piece.push(c);
             }
             lines.add(&mut piece, span.style);
         }
@@ -151,6 +162,18 @@ mod tests {
     }
 
     #[test]
+    fn a_line_is_broken_at_one_blank_and_long_words_anywhere() {
+        let broken = |text: &str, width| {
+            let lines = Line::new().text(text).wrapped(width);
+            lines.iter().map(|l| l.painted(false)).collect::<Vec<_>>()
+        };
+        assert_eq!(broken("one two three", 7), ["one two", "three"]);
+        assert_eq!(broken("one four", 5), ["one f", "our"]);
+        assert_eq!(broken("a      b", 4), ["a   ", "  b"]);
+        assert_eq!(broken("", 4), [""]);
+    }
+
+    #[test]
     fn wide_characters_take_two_columns() {
         let line = Line::new().text("東京都x");
         assert_eq!(line.width(), 7);
@@ -165,6 +188,6 @@ mod tests {
         assert_eq!(line.painted(false), "  why   a rule");
         let long = line.text(" and more");
         let wrapped: Vec<_> = long.wrapped(16).iter().map(|l| l.painted(false)).collect();
-        assert_eq!(wrapped, ["  why   a rule a", "        nd more"]);
+        assert_eq!(wrapped, ["  why   a rule ", "        and more"]);
     }
 }
