@@ -32,6 +32,10 @@ enum Command {
         mcp_port: u16,
         #[arg(long, default_value_t = 0)]
         as_port: u16,
+        /// Print each call of a tool, and take lines like `describe echo Returns nothing` from
+        /// standard input.
+        #[arg(long)]
+        interactive: bool,
     },
     /// Open an authorization URL and agree.
     Consent { url: String },
@@ -52,7 +56,18 @@ async fn main() -> anyhow::Result<()> {
             lifetime,
             mcp_port,
             as_port,
-        } => serve(lifetime, mcp_port, as_port).await,
+            interactive,
+        } => {
+            let mcp = serve(lifetime, mcp_port, as_port).await;
+            if interactive {
+                print_calls(&mcp);
+                let mcp = mcp.clone();
+                std::thread::spawn(move || take_commands(&mcp));
+            }
+            tokio::signal::ctrl_c()
+                .await
+                .context("cannot wait for Ctrl-C")
+        }
         Command::Consent { url } => {
             let page = browser::consent(&url).await;
             for step in &page.visited {
@@ -75,7 +90,7 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-async fn serve(lifetime: u64, mcp_port: u16, as_port: u16) -> anyhow::Result<()> {
+async fn serve(lifetime: u64, mcp_port: u16, as_port: u16) -> FakeMcp {
     let secrets = Secrets::default();
     let options = AsOptions {
         access_lifetime: Duration::from_secs(lifetime),
@@ -105,9 +120,38 @@ async fn serve(lifetime: u64, mcp_port: u16, as_port: u16) -> anyhow::Result<()>
     let mcp = FakeMcp::start(options, &secrets).await;
     println!("authorization server: {}", authz.issuer());
     println!("mcp server: {}", mcp.url());
-    tokio::signal::ctrl_c()
-        .await
-        .context("cannot wait for Ctrl-C")
+    mcp
+}
+
+fn print_calls(mcp: &FakeMcp) {
+    mcp.journal().observe(|entry| {
+        let Ok(message) = serde_json::from_slice::<Value>(&entry.body) else {
+            return;
+        };
+        if message["method"] == "tools/call" {
+            let params = &message["params"];
+            println!(
+                "tool call: {} {}",
+                params["name"].as_str().unwrap_or_default(),
+                params["arguments"]
+            );
+        }
+    });
+}
+
+/// Until standard input ends.
+fn take_commands(mcp: &FakeMcp) {
+    for line in std::io::stdin().lines().map_while(Result::ok) {
+        let mut words = line.splitn(3, ' ');
+        if let (Some("describe"), Some(tool), Some(text)) =
+            (words.next(), words.next(), words.next())
+        {
+            mcp.offer(|offer| offer.tool(tool)["description"] = serde_json::json!(text));
+            println!("described {tool}");
+        } else {
+            println!("not a command: {line}");
+        }
+    }
 }
 
 fn call(url: &Url, tool: &str, arguments: &str) -> anyhow::Result<()> {

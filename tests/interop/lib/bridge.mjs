@@ -87,6 +87,10 @@ export class Bridge {
         else throw new Error(`mcpbridgectl stop ended with ${result.code}: ${result.stderr}`);
     }
 
+    config() {
+        return JSON.parse(readFileSync(join(this.configDir, 'config.json'), 'utf8'));
+    }
+
     /** What the daemon wrote to its log directory. */
     logs() {
         const directory = join(this.configDir, 'logs');

@@ -34,9 +34,10 @@ export async function accepts(port) {
     });
 }
 
-/** Starts a server and waits until every one of its ports accepts a connection. */
+/** Starts a server and waits until every one of its ports accepts a connection. `write` sends to its standard input. */
 export async function startServer(name, command, args, { env = {}, ports, log }) {
-    const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
+    child.stdin.on('error', () => {});
     running.add(child);
     let output = '';
     const file = log && createWriteStream(log);
@@ -51,6 +52,7 @@ export async function startServer(name, command, args, { env = {}, ports, log })
         });
     return {
         output: () => output,
+        write: (text) => child.stdin.write(text),
         stop: async () => {
             if (ended) return;
             child.kill('SIGTERM');

@@ -192,11 +192,14 @@ function connected(well, signedOut = false) {
 }
 
 const RETRY = 3000;
+const RENEWAL = 5000;
 
 // One connection for all tabs: browsers open only six to one host.
 function follow() {
     const channel = new BroadcastChannel('mcpbridge-approvals');
     channel.onmessage = () => refresh();
+    // What has changed while this page was loading was told to nobody here.
+    refresh();
     const listen = () => new Promise((release) => {
         const source = new EventSource('/approvals/events');
         const tell = () => { refresh(); channel.postMessage('changed'); };
@@ -327,24 +330,31 @@ $('#help-button')?.addEventListener('click', () => $('#help').showModal());
 
 /* ---------- other pages ---------- */
 
-// Signing in happens in another tab; who comes back sees what came of it.
-document.addEventListener('visibilitychange', async () => {
+// What happens elsewhere, such as signing in, is seen without reloading. Nothing is taken from under a
+// reader who has opened or is writing something.
+async function renew() {
     const part = $('[data-refresh]');
-    if (document.hidden || !part || part.contains(document.activeElement)) return;
-    const answer = await fetch(location.href, { headers: { accept: 'text/html' }, cache: 'no-store' });
-    if (!answer.ok) return;
+    if (document.hidden || !part || $('details[open]', part) || part.contains($('input:focus, select:focus'))) return;
+    const answer = await fetch(location.href, { headers: { accept: 'text/html' }, cache: 'no-store' }).catch(() => null);
+    if (!answer?.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
     const fresh = $('[data-refresh]', page);
-    if (fresh) {
-        part.replaceWith(fresh);
-        writeTimes(fresh);
-    }
-});
+    if (!fresh) return;
+    writeTimes(fresh);
+    if (fresh.innerHTML === part.innerHTML) return;
+    const at = $$('a, button', part).indexOf(document.activeElement);
+    part.replaceWith(fresh);
+    if (at >= 0) $$('a, button', fresh)[at]?.focus();
+}
 
 /* ---------- begin ---------- */
 
 writeTimes(document);
 $$('[hidden].toggle, #help-button').forEach((element) => { element.hidden = false; });
+if ($('[data-refresh]')) {
+    document.addEventListener('visibilitychange', renew);
+    setInterval(renew, RENEWAL);
+}
 if (live) {
     offerPickAll();
     setInterval(countDown, 1000);
