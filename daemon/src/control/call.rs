@@ -101,7 +101,7 @@ impl Control {
         let result = called.map_err(status::of)?;
         let approval = *question.borrow();
         if let Some(approval) = approval {
-            self.check_run(approval, &result).await?;
+            self.check_run(call, approval, &result).await?;
         }
         Ok(CallToolResponse {
             is_error: result.is_error,
@@ -128,7 +128,12 @@ impl Control {
     }
 
     /// An error where the call has not run because of what became of the question.
-    async fn check_run(&self, approval: ApprovalId, result: &ToolResult) -> Result<(), Status> {
+    async fn check_run(
+        &self,
+        call: &Call,
+        approval: ApprovalId,
+        result: &ToolResult,
+    ) -> Result<(), Status> {
         let item = match self.approvals.get(approval).await {
             Ok(item) => item,
             Err(ApprovalError::NotFound(_)) => return Ok(()),
@@ -139,6 +144,11 @@ impl Control {
             State::Expired => ErrorKind::TimedOut,
             // The daemon ends.
             State::Pending => ErrorKind::Unavailable,
+            State::Withdrawn if result.is_error => {
+                let asked = (call.tool.as_str(), &*call.arguments);
+                let refusal = self.pipeline.refusal(&call.server, &call.caller, asked);
+                return refusal.map_or(Ok(()), |error| Err(status::of(error)));
+            }
             // It ran, or the result says why it did not.
             State::Withdrawn
             | State::Approved

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::Inner;
 use super::error::CallError;
+use super::{Inner, Pipeline};
 use crate::approval::{ChangeView, Item};
 use crate::catalog::{ChangeKind, Line, ToolEntry};
 use crate::policy::{self, Annotations};
 use crate::registry::Server;
-use crate::types::{Caller, Effect};
+use crate::types::{Caller, Effect, ServerName};
 
 /// What becomes of a call.
 pub(super) enum Judgement {
@@ -38,6 +38,22 @@ impl Question {
         let definition = self.tool.as_ref().map(|tool| tool.definition.digest);
         item.action.policy_version == server.policy.version()
             && item.action.tool_digest == definition
+    }
+}
+
+impl Pipeline {
+    /// Why no call like this can run at the moment, if the rules say so.
+    pub fn refusal(
+        &self,
+        server: &ServerName,
+        caller: &Caller,
+        (tool, arguments): (&str, &RawValue),
+    ) -> Option<CallError> {
+        let server = self.inner.server(server.as_str()).ok()?;
+        match self.inner.judge(&server, caller, tool, Some(arguments)) {
+            Judgement::Deny(error) => Some(error),
+            Judgement::Allow { .. } | Judgement::Ask(_) => None,
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use super::carrier::{self, INPUT_KEY, Mode, REQUEST_PREFIX};
 use super::events::Events;
 use super::seal::{Key, Sealed, Stamp};
 use super::send::Permission;
-use crate::approval::{ClaimError, Execution, Item, State, Ticket};
+use crate::approval::{ClaimError, Execution, Item, Settled, State, Ticket};
 use crate::error::chain;
 use crate::mcp::Answer;
 use crate::pipeline::Inner;
@@ -55,6 +55,17 @@ pub(super) enum Turn {
     Fail(CallError),
     /// The client does not want it any more, nor an answer.
     Nothing,
+}
+
+impl Turn {
+    fn taken_back(self) -> Self {
+        if let Self::Send(execution) = self {
+            execution.settle(Settled::NotSent {
+                why: "the client took the call back".to_owned(),
+            });
+        }
+        Self::Nothing
+    }
 }
 
 impl Waiting {
@@ -129,6 +140,7 @@ impl Waiting {
         // What has changed since the call was judged counts too.
         rules.mark_changed();
         tools.mark_changed();
+        let mut revocations = self.inner.clients.revocations();
         let lifecycle = self.inner.lifecycle.clone();
         let held = self.hold();
         let settings = &self.inner.settings;
@@ -143,12 +155,13 @@ impl Waiting {
         loop {
             let step = tokio::select! {
                 biased;
-                item = self.ticket.decided() => Step::Decided(item),
                 () = cancelled(held.as_ref()) => return Turn::Nothing,
+                item = self.ticket.decided() => Step::Decided(item),
                 () = lifecycle.stopping() => return self.not_yet(),
-                // Neither ends before this process does.
+                // None of them ends before this process does.
                 Ok(()) = rules.changed() => Step::Judge,
                 Ok(()) = tools.changed() => Step::Judge,
+                Ok(()) = revocations.changed() => Step::Judge,
                 () = &mut end => return self.not_yet(),
                 _ = tick.tick() => Step::KeepAlive,
             };
@@ -166,7 +179,11 @@ impl Waiting {
                 }
             };
             if let Some(turn) = turn {
-                return turn;
+                // The server will not hear that the client took it back: we kept that word.
+                return match held.is_some_and(|held| held.cancelled.is_cancelled()) {
+                    true => turn.taken_back(),
+                    false => turn,
+                };
             }
         }
     }
