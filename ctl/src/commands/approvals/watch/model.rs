@@ -98,9 +98,7 @@ impl Model {
 
     /// Takes all live approvals; whether one is new among them.
     pub fn reset(&mut self, live: Vec<Approval>, now: Instant) -> bool {
-        if !std::mem::replace(&mut self.connected, true) {
-            self.note = None;
-        }
+        self.connected = true;
         let known: Vec<String> = self.items.iter().map(|item| item.id.clone()).collect();
         let current = self.current().map(|item| item.id.clone());
         self.items = live;
@@ -238,7 +236,7 @@ impl Model {
         {
             Some("this has only just appeared: look at it, then press the key again")
         } else if !self.connected {
-            Some("the daemon cannot be reached; nothing can be decided now")
+            Some("nothing can be decided while the daemon is away")
         } else {
             None
         };

@@ -202,5 +202,5 @@ fn nothing_is_decided_without_the_daemon() {
     let mut bench = Bench::with(&["a"]);
     bench.model.connected = false;
     assert_eq!(bench.press("a"), Wish::Nothing);
-    assert!(bench.note().contains("cannot be reached"));
+    assert!(bench.note().contains("daemon is away"));
 }
