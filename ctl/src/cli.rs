@@ -172,6 +172,7 @@ mod tests {
             "approvals show k3v9",
             "approvals watch --server s",
             "approvals grants",
+            "approvals grants list",
             "approvals grants revoke k3v9",
             "approvals pin",
             "approvals pin set --stdin",

@@ -19,7 +19,7 @@ pub fn for_people(seconds: i64) -> Option<String> {
 /// How long it is until then, for a column.
 pub fn left(seconds: i64) -> String {
     match seconds - now() {
-        ..=0 => distance(0),
+        ..=0 => "now".to_owned(),
         left => distance(left),
     }
 }
@@ -45,10 +45,10 @@ fn distance(seconds: i64) -> String {
         7_200..172_800 => format!("{} h", size / 3_600),
         _ => format!("{} days", size / 86_400),
     };
-    match seconds {
-        ..0 => format!("{amount} ago"),
-        0 => "now".to_owned(),
-        1.. => format!("in {amount}"),
+    if seconds > 0 {
+        format!("in {amount}")
+    } else {
+        format!("{amount} ago")
     }
 }
 
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn distances_read_well_on_both_sides_of_now() {
         assert_eq!(distance(90), "in 90 s");
-        assert_eq!(distance(0), "now");
+        assert_eq!(distance(0), "0 s ago");
         assert_eq!(distance(2_520), "in 42 min");
         assert_eq!(distance(-10_800), "3 h ago");
         assert_eq!(distance(400_000), "in 4 days");

@@ -15,6 +15,8 @@ use crate::view::some;
 
 #[derive(Subcommand)]
 pub enum GrantsCommand {
+    /// List them; the same as without a command
+    List,
     /// Take a permission back; calls it covered ask again
     Revoke {
         /// Id of the grant, or its beginning
@@ -29,7 +31,7 @@ struct Revoked<'a> {
 
 pub async fn run(context: &Context, command: Option<GrantsCommand>) -> Result<(), Failure> {
     match command {
-        None => list(context).await,
+        None | Some(GrantsCommand::List) => list(context).await,
         Some(GrantsCommand::Revoke { id }) => revoke(context, id).await,
     }
 }
