@@ -1,4 +1,5 @@
 // What the client programs do, one plan per server: {call, args, progress} calls a tool, {do, params} any other client method.
+// A tool that the server does not list is not among them: the bridge asks about it before the server can say that it has none.
 // `notifications` is how many to wait for before leaving, `elicitation` the answer given to the server's questions.
 
 const lists = [{ do: 'listTools' }, { do: 'listResources' }, { do: 'listPrompts' }];
@@ -14,7 +15,6 @@ export const typescriptExample = {
         { call: 'collect-user-info', args: { infoType: 'preferences' } },
         { do: 'getPrompt', params: { name: 'greeting-template', arguments: { name: 'Ada' } } },
         { do: 'readResource', params: { uri: 'https://example.com/greetings/default' } },
-        { call: 'no-such-tool' },
     ],
 };
 
@@ -46,7 +46,6 @@ export const everything = {
         { do: 'readResource', params: { uri: 'demo://resource/nothing' } },
         { do: 'getPrompt', params: { name: 'simple-prompt' } },
         { do: 'getPrompt', params: { name: 'args-prompt', arguments: { city: 'Oslo' } } },
-        { call: 'no-such-tool' },
     ],
 };
 
@@ -62,7 +61,6 @@ export const modern = {
         { call: 'count', args: { to: 4 }, progress: true },
         { call: 'ask' },
         { call: 'test_error_handling' },
-        { call: 'no-such-tool' },
         { do: 'readResource', params: { uri: 'test://static-text' } },
         { do: 'readResource', params: { uri: 'test://missing' } },
         { do: 'getPrompt', params: { name: 'test_simple_prompt' } },
