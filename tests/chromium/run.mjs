@@ -186,6 +186,7 @@ await scene('always allowed means not asked, until the server changes the tool; 
     const held = agent.call('echo', { always: 3 });
     const card = await page.card('echo');
     assert.match(await card.text('.change'), /changed.*- +Returns its arguments.*\+ +Returns its arguments\. Always pass/s);
+    assert.ok(await card.handle.$('.change a[href="/ui/tools/shop"]'), 'the way to approve the change');
     await inspect(page, 'approvals-changed');
     await deny(card, 'the tool has changed');
     assert.match((await held).content[0].text, /the tool has changed/);

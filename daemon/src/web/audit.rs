@@ -5,6 +5,7 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use maud::{Markup, html};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::Web;
 use super::approvals::laid_out;
@@ -222,7 +223,7 @@ fn row(record: &Record) -> Markup {
         tr {
             td { (moment(record.at)) " " span.hint.small title="Number of the record" { "#" (record.seq) } }
             td {
-                code { (record.kind) }
+                code.kind { (record.kind) }
                 @if let Some(tool) = &record.tool { br; bdi { (Shown(tool)) } }
                 @if let Some(server) = &record.server { @if record.tool.is_none() { br; } " on " (Shown(server)) }
             }
@@ -241,13 +242,27 @@ fn detail(json: &str) -> Markup {
     html! {
         @if json != "{}" {
             details.long {
-                summary { code { (Shown(beginning(json, SUMMARY))) @if json.len() > SUMMARY { "…" } } }
+                summary { (Shown(&members(json))) }
                 div.arguments {
                     @match laid_out(json) { Some(laid_out) => (laid_out), None => pre { (Shown(json)) } }
                 }
             }
         }
     }
+}
+
+/// What the details are about: the names of the members, or the beginning of what is no object.
+fn members(json: &str) -> String {
+    let object = serde_json::from_str::<Map<String, Value>>(json);
+    let text = match &object {
+        Ok(object) => object
+            .keys()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", "),
+        Err(_) => json.to_owned(),
+    };
+    beginning(&text, SUMMARY).to_owned()
 }
 
 #[cfg(test)]
@@ -260,6 +275,12 @@ mod tests {
         assert_eq!(all[..3], ["call", "call.started", "call.finished"]);
         let unique: std::collections::HashSet<_> = all.iter().collect();
         assert_eq!(unique.len(), all.len(), "{all:?}");
+    }
+
+    #[test]
+    fn details_are_summed_up_by_what_they_are_about() {
+        assert_eq!(members(r#"{"old":{"a":1},"new":2}"#), "old, new");
+        assert_eq!(members("forged"), "forged");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::arguments::{Extent, arguments, laid_out};
 use crate::approval::{Action, CallerView, ChangeView, Item, Remember, State};
 use crate::http::sessions::Session;
-use crate::types::Digest;
+use crate::types::{Digest, ServerName};
 use crate::web::page::{csrf, pin_field};
 use crate::web::text::{Shown, diff, editable, folded, moment};
 
@@ -45,7 +45,7 @@ pub(super) fn question(item: &Item, asking: &Asking<'_>, extent: Extent) -> Mark
             }
             (facts(item))
             @if item.earlier.is_some() { (earlier(item)) }
-            @if let Some(change) = &action.change { (changed(change)) }
+            @if let Some(change) = &action.change { (changed(&action.server, change)) }
             (describes(action, extent))
             div.sent {
                 h3 { "Arguments" }
@@ -72,7 +72,7 @@ pub(super) fn answered(item: &Item) -> Markup {
             (standing(item))
             (facts(item))
             @if item.earlier.is_some() { (earlier(item)) }
-            @if let Some(change) = &item.action.change { (changed(change)) }
+            @if let Some(change) = &item.action.change { (changed(&item.action.server, change)) }
             (describes(&item.action, Extent::Whole))
             @if let Some(edited) = &item.edited {
                 div.sent {
@@ -218,7 +218,7 @@ fn earlier(item: &Item) -> Markup {
     }
 }
 
-fn changed(change: &ChangeView) -> Markup {
+fn changed(server: &ServerName, change: &ChangeView) -> Markup {
     html! {
         div.change {
             h3 {
@@ -226,6 +226,9 @@ fn changed(change: &ChangeView) -> Markup {
                 " " span.chip.warning { (change.severity) }
             }
             (diff(&change.diff))
+            p.hint.small {
+                "Its calls ask until you " a href=(format!("/ui/tools/{server}")) { "approve the change" } "."
+            }
         }
     }
 }
