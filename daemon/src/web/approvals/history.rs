@@ -149,7 +149,7 @@ pub(super) fn table(items: &[Item]) -> Markup {
                             td { a href=(format!("/approvals/{}", item.id)) { bdi { (Shown(&item.action.tool)) } } " on " (item.action.server) }
                             td { (state_chip(item.state)) }
                             td { (answer(item)) }
-                            td { (moment(item.asked_at)) }
+                            td data-label="Asked " { (moment(item.asked_at)) }
                         }
                     }
                 }
