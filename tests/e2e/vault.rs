@@ -196,10 +196,20 @@ async fn a_full_disk_loses_nothing() {
     // A rotated token that cannot be stored must not be served, nor the stored one be lost.
     let output = scenario.ctl.run(&["refresh", "hello"]).await.expect_code(9);
     names_the_full_disk(&output, "tokens.enc");
-    greets(&scenario).await;
+    // What cannot be recorded does not run.
+    let name = json!({ "name": "V" });
+    let refused = scenario.call("hello", "hello_world", name).await;
+    assert!(refused.is_tool_error(), "{:?}", refused.message);
+    assert!(
+        refused.text().contains("disk is full"),
+        "{}",
+        refused.text()
+    );
+    assert_eq!(scenario.mcp.executions("hello_world"), 0);
     assert_eq!(fs::read(scenario.tokens_file()).unwrap(), vault);
     assert_eq!(fs::read(scenario.home.config_file()).unwrap(), config);
     disk.empty();
+    greets(&scenario).await;
     scenario.ctl.run(&["refresh", "hello"]).await.success();
     scenario.daemon.restart().await;
     assert_eq!(scenario.show("hello").await["state"], "active");
