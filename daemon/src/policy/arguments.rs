@@ -1,8 +1,8 @@
 //! What a rule asks of a call's arguments.
 //!
 //! The server's JSON reader is not ours. Where two readers may see different values – a key that occurs
-//! twice, or in another spelling of case; half of a surrogate pair; a number written as a text – the
-//! answer is doubt, and doubt never loosens.
+//! twice, or in another spelling of case; half of a surrogate pair; a number, a truth value or a whole
+//! object written as a text, as lenient servers take them – the answer is doubt, and doubt never loosens.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -96,8 +96,9 @@ impl<'a> Readings<'a> {
                 self.values
                     .extend(index(segment).and_then(|at| elements.get(at)));
             }
-            Some(_) => {}
-            None => self.unreadable = true,
+            // A lenient server reads JSON in a text, and takes one text for a list of one.
+            Some(Level::Text(_)) | None => self.unreadable = true,
+            Some(Level::Null | Level::Bool(_) | Level::Number(_)) => {}
         }
     }
 }
@@ -118,8 +119,9 @@ fn fit(predicate: &Predicate, value: &RawValue) -> Fit {
         Some(pattern) => match Level::read(value) {
             Some(Level::Text(text)) if text.len() > LONGEST_TEXT => Fit::Doubtful(Doubt::Arguments),
             Some(Level::Text(text)) => Fit::when(pattern.matches(&text)),
+            // Lenient servers write these out where they want a text.
+            Some(Level::Bool(_) | Level::Number(_)) | None => Fit::Doubtful(Doubt::Arguments),
             Some(_) => Fit::No,
-            None => Fit::Doubtful(Doubt::Arguments),
         },
         None => Fit::Yes,
     };
@@ -135,14 +137,15 @@ fn fit(predicate: &Predicate, value: &RawValue) -> Fit {
     equals().and(glob).and(range)
 }
 
-/// Whether the value is a number for which `fits` holds. Servers that are lenient take texts for numbers.
+/// Whether the value is a number for which `fits` holds. Servers that are lenient take texts and truth
+/// values for numbers.
 fn number(value: &RawValue, fits: impl FnOnce(&Decimal) -> bool) -> Fit {
     match Level::read(value) {
         Some(Level::Number(text)) => match Decimal::parse(text) {
             Ok(number) => Fit::when(fits(&number)),
             Err(_) => Fit::Doubtful(Doubt::Arguments),
         },
-        Some(Level::Text(_)) | None => Fit::Doubtful(Doubt::Arguments),
+        Some(Level::Text(_) | Level::Bool(_)) | None => Fit::Doubtful(Doubt::Arguments),
         Some(_) => Fit::No,
     }
 }
@@ -179,6 +182,11 @@ fn equals(wanted: &Exact, value: &RawValue) -> Fit {
             Fit::when(wanted.len() == found.len())
                 .and(|| wanted.iter().map(member).min().unwrap_or(Fit::Yes))
         }
+        // What a lenient server turns into the kind it wants: anything from a text, and a text or a
+        // truth value from a scalar.
+        (_, Level::Text(_))
+        | (Exact::Bool(_), Level::Number(_))
+        | (Exact::Text(_), Level::Bool(_) | Level::Number(_)) => Fit::Doubtful(Doubt::Arguments),
         _ => Fit::No,
     }
 }
@@ -221,7 +229,8 @@ mod tests {
             (r#"{"a":null}"#, "/a", r#"{"equals":null}"#, Fit::Yes),
             (r#"{"b":null}"#, "/a", r#"{"equals":null}"#, Fit::No),
             (r#"{"a":1.0}"#, "/a", r#"{"equals":1}"#, Fit::Yes),
-            (r#"{"a":true}"#, "/a", r#"{"equals":1}"#, Fit::No),
+            (r#"{"a":true}"#, "/a", r#"{"equals":false}"#, Fit::No),
+            (r#"{"a":null}"#, "/a", r#"{"equals":false}"#, Fit::No),
             (
                 r#"{"a":{"y":1,"x":[2]}}"#,
                 "/a",
@@ -241,7 +250,7 @@ mod tests {
                 r#"{"glob":"/tmp/*"}"#,
                 Fit::Yes,
             ),
-            (r#"{"a":5}"#, "/a", r#"{"glob":"*"}"#, Fit::No),
+            (r#"{"a":[]}"#, "/a", r#"{"glob":"*"}"#, Fit::No),
             (r#"{"a":[7,8]}"#, "/a/1", r#"{"min":8,"max":8}"#, Fit::Yes),
             (r#"{"a":[7,8]}"#, "/a/01", r#"{"min":8}"#, Fit::No),
             (r#"{"a":[7,8]}"#, "/a/-", r#"{"min":8}"#, Fit::No),
@@ -327,6 +336,34 @@ mod tests {
             DOUBT
         );
         assert_eq!(look(r#"{"a":"\ud800"}"#, "/a", r#"{"glob":"*"}"#), DOUBT);
+    }
+
+    #[test]
+    fn what_a_lenient_server_converts_is_doubtful() {
+        for (arguments, pointer, predicate) in [
+            (r#"{"a":"true"}"#, "/a", r#"{"equals":true}"#),
+            (r#"{"a":"yes"}"#, "/a", r#"{"equals":true}"#),
+            (r#"{"a":1}"#, "/a", r#"{"equals":true}"#),
+            (r#"{"a":true}"#, "/a", r#"{"equals":1}"#),
+            (r#"{"a":true}"#, "/a", r#"{"max":5}"#),
+            (r#"{"a":"null"}"#, "/a", r#"{"equals":null}"#),
+            (r#"{"a":"[1]"}"#, "/a", r#"{"equals":[1]}"#),
+            (r#"{"a":"{}"}"#, "/a", r#"{"equals":{}}"#),
+            (r#"{"a":5}"#, "/a", r#"{"equals":"5"}"#),
+            (r#"{"a":5}"#, "/a", r#"{"glob":"5*"}"#),
+            (r#"{"a":true}"#, "/a", r#"{"glob":"t*"}"#),
+            (
+                r#"{"a":"{\"path\":\"/etc/x\"}"}"#,
+                "/a/path",
+                r#"{"glob":"/etc/*"}"#,
+            ),
+            (r#"{"a":"/etc/x"}"#, "/a/0", r#"{"glob":"/etc/*"}"#),
+            (r#""{\"a\":1}""#, "/a", r#"{"equals":1}"#),
+            (r#""{\"a\":1}""#, "", r#"{"equals":{"a":1}}"#),
+        ] {
+            let found = look(arguments, pointer, predicate);
+            assert_eq!(found, DOUBT, "{arguments} {pointer} {predicate}");
+        }
     }
 
     #[test]

@@ -302,12 +302,16 @@ fn effects() -> impl Strategy<Value = Effect> {
 fn rule_configs() -> impl Strategy<Value = RuleConfig> {
     let argument = prop_oneof![
         Just(r#"{"equals":1}"#),
+        Just(r#"{"equals":true}"#),
         Just(r#"{"min":1}"#),
         Just(r#"{"max":1}"#),
         Just(r#"{"glob":"a*"}"#),
     ];
-    let arguments =
-        prop::collection::btree_map(prop_oneof![Just("/a"), Just("/b")], argument, 0..3);
+    let arguments = prop::collection::btree_map(
+        prop_oneof![Just("/a"), Just("/b"), Just("/a/b")],
+        argument,
+        0..3,
+    );
     let hints =
         prop::collection::btree_map(prop::sample::select(&Hint::ALL[..2]), any::<bool>(), 0..2);
     let caller = prop_oneof![Just("uid:1"), Just("client:ci"), Just("exe:/a*")];
@@ -372,6 +376,9 @@ fn calls() -> impl Strategy<Value = Asked> {
         r#"{"a":1,"a":2}"#,
         r#"{"a":"abc","B":1}"#,
         r#"{"b":"1"}"#,
+        r#"{"a":true,"b":"true"}"#,
+        r#"{"a":"{\"b\":1}"}"#,
+        r#"{"a":{"b":1}}"#,
     ]);
     let annotations = prop::sample::select(vec![
         None,
