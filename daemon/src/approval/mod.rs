@@ -363,6 +363,15 @@ impl Approvals {
         Ok(self.change(Durability::Power, withdraw, |_, ()| ()).await?)
     }
 
+    /// Ends a question that nobody needs to answer any more, unless somebody just has. True for the
+    /// one call that may take it from there.
+    async fn overtake(&self, id: ApprovalId, why: &str) -> Result<bool, Arc<StoreError>> {
+        let why = why.to_owned();
+        let overtake = move |queue: &mut Queue, now| queue.overtake(id, &why, now);
+        self.change(Durability::Power, overtake, |_, overtaken| overtaken)
+            .await
+    }
+
     /// Checks the PIN that came with something `by` wants, for whatever loosens what may run. Ok when
     /// none is set.
     ///

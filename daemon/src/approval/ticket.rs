@@ -48,10 +48,34 @@ impl Ticket {
     /// # Errors
     /// The item is not approved (any more), or this could not be recorded.
     pub async fn claim(&self) -> Result<Execution, ClaimError> {
+        self.newest_while(State::Approved).await?;
+        match self.approvals.claim(self.id()).await {
+            Ok(Some(execution)) => Ok(execution.handed_over()),
+            Ok(None) => Err(ClaimError::Unclaimable(self.item())),
+            Err(error) => Err(ClaimError::Store(error)),
+        }
+    }
+
+    /// Takes the question away, because this call may run without an answer. As with an approval, one
+    /// call gets that, the newest, and an answer that came first counts.
+    ///
+    /// # Errors
+    /// The item is not pending (any more), or this could not be recorded.
+    pub async fn overtake(&self, why: &str) -> Result<(), ClaimError> {
+        self.newest_while(State::Pending).await?;
+        match self.approvals.overtake(self.id(), why).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ClaimError::Unclaimable(self.item())),
+            Err(error) => Err(ClaimError::Store(error)),
+        }
+    }
+
+    /// Waits until no newer call waits at the item, as long as that has `state`.
+    async fn newest_while(&self, state: State) -> Result<(), ClaimError> {
         let mut holders = self.live.holders.subscribe();
         loop {
             let item = self.item();
-            if item.state != State::Approved {
+            if item.state != state {
                 return Err(ClaimError::Unclaimable(item));
             }
             let is_newest = holders
@@ -59,17 +83,12 @@ impl Ticket {
                 .last()
                 .is_none_or(|newest| *newest == self.number);
             if is_newest {
-                break;
+                return Ok(());
             }
             tokio::select! {
                 _ = holders.changed() => {}
-                _ = self.until(|item| item.state != State::Approved) => {}
+                _ = self.until(|item| item.state != state) => {}
             }
-        }
-        match self.approvals.claim(self.id()).await {
-            Ok(Some(execution)) => Ok(execution.handed_over()),
-            Ok(None) => Err(ClaimError::Unclaimable(self.item())),
-            Err(error) => Err(ClaimError::Store(error)),
         }
     }
 

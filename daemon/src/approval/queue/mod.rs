@@ -134,6 +134,14 @@ impl Queue {
         }
     }
 
+    /// Ends a question whose call runs without an answer. False when it has an answer, or an end.
+    pub(super) fn overtake(&mut self, id: ApprovalId, why: &str, now: Timestamp) -> bool {
+        let waits = |item: &Item| item.id == id && item.state == State::Pending;
+        let is_pending = self.live.get(&id).is_some_and(|item| waits(item));
+        self.withdraw(waits, why, now);
+        is_pending
+    }
+
     /// Takes grants back; returns them.
     pub(super) fn revoke(&mut self, which: impl Fn(&Grant) -> bool, by: &Decider) -> Vec<Grant> {
         let gone = self.grants.remove(which);

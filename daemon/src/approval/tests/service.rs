@@ -329,3 +329,21 @@ async fn a_question_ends_by_itself_when_its_time_is_over() {
     bench.clock.advance(SignedDuration::from_secs(900));
     assert_eq!(ticket.decided().await.state, State::Expired);
 }
+
+#[tokio::test]
+async fn a_question_is_overtaken_by_one_call_and_never_after_an_answer() {
+    let bench = Bench::new().await;
+    let (older, newer) = (
+        bench.submit(action("{}")).await,
+        bench.submit(action("{}")).await,
+    );
+    let (first, second) = tokio::join!(older.overtake("a rule"), newer.overtake("a rule"));
+    assert!(second.is_ok() && first.is_err(), "the newest, alone");
+    assert_eq!(older.item().state, State::Withdrawn);
+
+    let ticket = bench.submit(action("{}")).await;
+    let deny = Verdict::Deny { reason: None };
+    bench.decide(ticket.id(), deny).await.unwrap();
+    let refused = ticket.overtake("a rule").await;
+    assert!(matches!(refused, Err(ClaimError::Unclaimable(item)) if item.state == State::Denied));
+}

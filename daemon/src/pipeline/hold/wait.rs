@@ -231,12 +231,7 @@ impl Waiting {
             }
         };
         let question = match judgement {
-            // A person may have changed its arguments.
-            Judgement::Allow { .. } if self.ticket.item().state == State::Approved => return None,
-            Judgement::Allow { rule } => {
-                self.withdraw("the policy allows it now").await;
-                return Some(Turn::Allowed { rule });
-            }
+            Judgement::Allow { rule } => return self.overtake(rule).await,
             Judgement::Deny(error) => {
                 self.withdraw("the policy denies it now").await;
                 return Some(Turn::Fail(error));
@@ -247,8 +242,15 @@ impl Waiting {
         if question.is_of(&item, &self.call.server) && item.state != State::Withdrawn {
             return None;
         }
-        self.withdraw("the policy or the tool is another one now")
+        self.withdraw("the policy, the tool or the address is another one now")
             .await;
+        if !matches!(
+            self.ticket.item().state,
+            State::Pending | State::Approved | State::Withdrawn
+        ) {
+            // Somebody answered first, or another call has used the approval.
+            return None;
+        }
         match inner.submit(&self.call, &question).await {
             Ok(ticket) => {
                 self.ticket = ticket;
@@ -256,6 +258,20 @@ impl Waiting {
                 None
             }
             Err(error) => Some(Turn::Fail(error)),
+        }
+    }
+
+    /// A rule lets the call run; of several that wait with the same, it lets the newest. None if a
+    /// person was faster: they may have denied it, or changed its arguments.
+    async fn overtake(&self, rule: Option<String>) -> Option<Turn> {
+        let why = "the policy allows it now, and let its latest repetition run";
+        match self.ticket.overtake(why).await {
+            Ok(()) => Some(Turn::Allowed { rule }),
+            Err(ClaimError::Unclaimable(item)) if item.state == State::Withdrawn => {
+                Some(Turn::Say(self.over(&item)))
+            }
+            Err(ClaimError::Unclaimable(_)) => None,
+            Err(error @ ClaimError::Store(_)) => Some(Turn::Fail(error.into())),
         }
     }
 
@@ -402,7 +418,7 @@ pub(super) fn spoken(item: &Item, base_url: &str) -> String {
             "Nobody decided in time about {what}, so it has not run. Calling the tool again asks again."
         ),
         State::Withdrawn => format!(
-            "The question whether {what} may run was withdrawn, so it has not run ({}).",
+            "The question whether {what} may run was withdrawn, so it has not run: {}.",
             item.outcome.as_deref().unwrap_or("no reason is known")
         ),
         State::Approved

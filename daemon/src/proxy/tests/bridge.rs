@@ -37,6 +37,7 @@ pub(super) struct Bridge {
     pub(super) approvals: Approvals,
     pub(super) registry: Registry,
     pub(super) store: Store,
+    dir: ConfigDir,
     pub(super) client: Client<hyper_util::client::legacy::connect::HttpConnector, Full<Bytes>>,
     _dir: tempfile::TempDir,
 }
@@ -138,6 +139,7 @@ impl Bridge {
             approvals,
             registry,
             store,
+            dir,
             client,
             _dir: temporary,
         }
@@ -181,5 +183,15 @@ impl Bridge {
         let mut change = self.registry.propose(&"up".parse().unwrap()).await.unwrap();
         change.set(key, effect);
         self.registry.apply(change).await.unwrap();
+    }
+
+    /// Lets the name stand for `upstream`, as a person does in `config.json`.
+    pub(super) async fn move_to(&self, upstream: Router) {
+        let name = "up".parse().unwrap();
+        let base = serve(upstream, &self.lifecycle).await;
+        let mut server = self.registry.get("up").unwrap().config.clone();
+        server.url = format!("{base}/base").parse().unwrap();
+        crate::config::upsert_server(&self.dir, &name, &server).unwrap();
+        self.registry.reload().await.unwrap();
     }
 }

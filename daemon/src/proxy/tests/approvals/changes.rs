@@ -118,3 +118,34 @@ async fn the_end_of_a_session_ends_the_waiting_in_it() {
     bridge.decide(item.id, Verdict::approve()).await;
     assert_eq!(sent.calls(), 0);
 }
+
+#[tokio::test]
+async fn a_call_that_a_rule_comes_to_allow_runs_once_however_often_it_waits() {
+    let sent = Sent::default();
+    let bridge = holding(60, server(&sent, done)).await;
+    let older = bridge.open(&ask(1), &[]).await;
+    let item = bridge.asked().await;
+    let newer = bridge.open(&ask(2), &[]).await;
+    while bridge.approvals.waiting(item.id) < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    bridge.rule("ask_me", Effect::Allow).await;
+    let (older, newer) = tokio::join!(events(older), events(newer));
+    assert_eq!(text_of(newer.last().unwrap()), "done");
+    let told = text_of(older.last().unwrap());
+    assert!(told.contains("let its latest repetition run"), "{told}");
+    assert_eq!(sent.calls(), 1);
+}
+
+#[tokio::test]
+async fn what_was_approved_for_one_address_is_asked_about_at_another() {
+    let (here, there) = (Sent::default(), Sent::default());
+    let bridge = holding(60, server(&here, done)).await;
+    let _open = bridge.open(&ask(1), &[]).await;
+    let first = bridge.asked().await;
+    bridge.move_to(server(&there, done)).await;
+    bridge.until(first.id, State::Withdrawn).await;
+    let second = bridge.asked().await;
+    assert_ne!(second.action.address, first.action.address);
+    assert_eq!((here.calls(), there.calls()), (0, 0));
+}
