@@ -24,8 +24,8 @@ pub struct Action {
     pub tool_definition: Option<String>,
     /// Set when it asks because the definition is new or has changed.
     pub change: Option<ChangeView>,
-    /// The JSON text that will be sent. Empty in the record of a call that is over when
-    /// `keep_arguments` is false.
+    /// The JSON text that will be sent. In the record of a call that is over they are
+    /// without the tokens of clients, and empty when `keep_arguments` is false.
     pub arguments: String,
     /// Of the canonical form of `arguments`.
     pub argument_digest: Digest,

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, params};
+use serde_json::{Map, Value, json};
 
 use super::Event;
 use crate::types::Digest;
@@ -12,6 +13,8 @@ use crate::types::Digest;
 const MAX_NAME: usize = 512;
 /// Longest detail that is kept.
 const MAX_DETAIL: usize = 256 * 1024;
+/// Longest part that stays in a detail that is too long.
+const MAX_PART: usize = 8 * 1024;
 
 /// The fields of a record that its hash covers.
 pub(super) struct Fields<'a> {
@@ -80,8 +83,8 @@ fn link(connection: &Connection, sql: &str) -> rusqlite::Result<Link> {
 /// Adds `event` to the log within `transaction`, so that it is kept exactly if what it tells of is.
 /// Returns its number.
 ///
-/// Overlong names are cut and an overlong detail is replaced by its digest: what a caller sends must
-/// not fill the disk.
+/// Overlong names are cut, and in an overlong detail the long parts are replaced by their digests: what
+/// a caller sends must not fill the disk, nor push out what the record says of it.
 ///
 /// # Errors
 /// The record cannot be written; whatever it tells of must then not happen.
@@ -91,7 +94,7 @@ pub fn append(
     event: &Event,
 ) -> rusqlite::Result<u64> {
     let before = head(transaction)?;
-    let detail = bounded(event.detail.to_string());
+    let detail = bounded(&event.detail);
     let tool = event.tool.as_deref().map(cut);
     let actor = event.actor.as_deref().map(cut);
     let fields = Fields {
@@ -135,10 +138,31 @@ fn cut(name: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{}…", &name[..end]))
 }
 
-fn bounded(detail: String) -> String {
-    if detail.len() <= MAX_DETAIL {
-        return detail;
+fn bounded(detail: &Value) -> String {
+    let text = detail.to_string();
+    if text.len() <= MAX_DETAIL {
+        return text;
     }
-    let digest = Digest::of(detail.as_bytes());
-    serde_json::json!({ "too_long": detail.len(), "digest": digest }).to_string()
+    let members = detail.as_object().into_iter().flatten();
+    let short: Map<String, Value> = members
+        .map(|(key, value)| {
+            let text = value.to_string();
+            let is_long = text.len() > MAX_PART;
+            let value = if is_long {
+                stand_in(&text)
+            } else {
+                value.clone()
+            };
+            (key.clone(), value)
+        })
+        .collect();
+    let shortened = Value::Object(short).to_string();
+    if detail.is_object() && shortened.len() <= MAX_DETAIL {
+        return shortened;
+    }
+    stand_in(&text).to_string()
+}
+
+fn stand_in(text: &str) -> Value {
+    json!({ "too_long": text.len(), "digest": Digest::of(text.as_bytes()) })
 }

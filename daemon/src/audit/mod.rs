@@ -16,6 +16,7 @@ mod prune;
 mod tests;
 mod verify;
 
+use std::borrow::Cow;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ use crate::config::{AuditArguments, AuditConfig};
 use crate::error::chain;
 use crate::lifecycle::Lifecycle;
 use crate::store::{Durability, Store, StoreError};
-use crate::types::{CLIENT_TOKEN_PREFIX, Digest};
+use crate::types::{Digest, without_client_tokens};
 
 pub use self::chain::append;
 pub use self::event::{Event, Kind};
@@ -39,6 +40,12 @@ pub use self::verify::{Break, Fault, Verdict};
 /// Longest arguments that are kept in a record.
 const MAX_ARGUMENTS: usize = 64 * 1024;
 const PRUNE_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The arguments of a call as a record holds them: without the tokens of clients. None when they are
+/// too long for it.
+pub fn kept_arguments(arguments: &str) -> Option<Cow<'_, str>> {
+    (arguments.len() <= MAX_ARGUMENTS).then(|| without_client_tokens(arguments))
+}
 
 /// Cloneable handle on the log.
 #[derive(Clone)]
@@ -117,20 +124,17 @@ impl Audit {
         }
     }
 
-    /// Whether records hold these arguments, or only their digest. What holds a client's token is
-    /// never kept: that lets a program in.
-    pub fn keeps(&self, arguments: &str) -> bool {
+    /// Whether records hold the arguments of calls, or only their digest.
+    pub fn keeps_arguments(&self) -> bool {
         self.settings().arguments == AuditArguments::Keep
-            && !arguments.contains(CLIENT_TOKEN_PREFIX)
     }
 
     /// How the arguments of a call, or of an approval, stand in the details of a record: always with
     /// their digest, and as they are unless the settings say otherwise or they are very long.
     pub fn arguments(&self, arguments: &str, digest: &Digest) -> Value {
-        if !self.keeps(arguments) || arguments.len() > MAX_ARGUMENTS {
-            json!({ "digest": digest, "bytes": arguments.len() })
-        } else {
-            json!({ "digest": digest, "text": arguments })
+        match kept_arguments(arguments).filter(|_| self.keeps_arguments()) {
+            Some(text) => json!({ "digest": digest, "text": text }),
+            None => json!({ "digest": digest, "bytes": arguments.len() }),
         }
     }
 

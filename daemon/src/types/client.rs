@@ -1,11 +1,44 @@
 //! A client that identified itself with a token, and what the token is good for.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{ClientName, Pattern, ServerName};
 
 /// How a client's token begins: it is ours. Other values of `Authorization` are for somebody else.
 pub const CLIENT_TOKEN_PREFIX: &str = "mcpb_";
+/// What follows it: 256 random bits in base64url.
+const TOKEN_LENGTH: usize = 43;
+
+/// `text` for a record, without the tokens in it: whoever has one is let in as that client. Nothing
+/// else is left out, or a caller could keep what it does out of the records.
+pub fn without_client_tokens(text: &str) -> Cow<'_, str> {
+    let mut masked = String::new();
+    let mut done = 0;
+    for (at, prefix) in text.match_indices(CLIENT_TOKEN_PREFIX) {
+        let start = at + prefix.len();
+        if start < done {
+            continue;
+        }
+        let random = text.as_bytes().iter().skip(start);
+        let length = random.take_while(|byte| is_base64url(**byte)).count();
+        if length < TOKEN_LENGTH {
+            continue;
+        }
+        masked.push_str(&text[done..start]);
+        masked.push_str("[redacted]");
+        done = start + length;
+    }
+    if done == 0 {
+        return Cow::Borrowed(text);
+    }
+    masked.push_str(&text[done..]);
+    Cow::Owned(masked)
+}
+
+fn is_base64url(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
 
 /// Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +98,31 @@ mod tests {
                 .collect(),
         };
         Client::named("ci".parse().unwrap(), scope)
+    }
+
+    #[test]
+    fn whole_tokens_are_left_out_of_records_and_nothing_else() {
+        let random = "aB3-_".repeat(9);
+        let token = format!("mcpb_{}", &random[..TOKEN_LENGTH]);
+        for (text, expected) in [
+            (
+                format!("a {token} b {token}"),
+                "a mcpb_[redacted] b mcpb_[redacted]",
+            ),
+            (
+                format!("{{\"t\":\"{token}\"}}"),
+                r#"{"t":"mcpb_[redacted]"}"#,
+            ),
+            (format!("mcpb_{token}x"), "mcpb_[redacted]"),
+            (format!("mcpb_é {token}"), "mcpb_é mcpb_[redacted]"),
+            ("mcpb_".to_owned(), "mcpb_"),
+            (
+                r#"{"note":"see mcpb_docs"}"#.to_owned(),
+                r#"{"note":"see mcpb_docs"}"#,
+            ),
+        ] {
+            assert_eq!(without_client_tokens(&text), expected);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{Entry, MAX_GRANTS, Queue, events};
 use crate::approval::error::ApprovalError;
 use crate::approval::grant::Grant;
 use crate::approval::item::{Decision, Edited, Item, Remember, State};
-use crate::types::{ApprovalId, Decider};
+use crate::types::{ApprovalId, Decider, without_client_tokens};
 
 /// A verdict whose parts have been checked as far as they can be without the item.
 #[derive(Debug, Clone)]
@@ -129,7 +129,7 @@ impl Queue {
             tool_digest,
             argument_digest: these_arguments.then(|| item.argument_digest()),
             arguments: (these_arguments && action.keep_arguments)
-                .then(|| item.arguments().to_owned()),
+                .then(|| without_client_tokens(item.arguments()).into_owned()),
             principal: seconds.map(|_| action.caller.principal.clone()),
             by: by.clone(),
             given_at: now,

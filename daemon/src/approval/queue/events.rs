@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::approval::grant::Grant;
 use crate::approval::item::{Action, Item, State};
-use crate::audit::{Event, Kind};
+use crate::audit::{Event, Kind, kept_arguments};
 use crate::types::Decider;
 
 /// The record of an item that had the state `before` and is `item` now.
@@ -124,10 +124,14 @@ fn ended(item: &Item) -> Value {
     })
 }
 
-/// As text, so that it is recorded digit for digit.
+/// As text, so that it is recorded digit for digit; only its length when it is too long. The digest is
+/// recorded beside it.
 fn kept(action: &Action, arguments: &str) -> Value {
-    match action.keep_arguments {
-        true => arguments.into(),
-        false => Value::Null,
+    if !action.keep_arguments {
+        return Value::Null;
+    }
+    match kept_arguments(arguments) {
+        Some(text) => text.into(),
+        None => json!({ "bytes": arguments.len() }),
     }
 }

@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::grant::{Grant, Grants};
 use super::item::{Action, Decision, Edited, Item, Remember, State};
 use crate::audit::Event;
-use crate::types::{ApprovalId, Decider, Digest};
+use crate::types::{ApprovalId, Decider, Digest, without_client_tokens};
 
 pub(super) use self::decide::{Ruling, Undecided};
 
@@ -206,18 +206,27 @@ impl Queue {
     }
 }
 
-/// `item`, without its arguments when it is over and they are not to be kept.
+/// `item`, when it is over, without what must not be kept: its arguments, or the tokens in them.
 fn forgetful(mut item: Item) -> Item {
-    if !item.state.is_live() && !item.action.keep_arguments {
+    if item.state.is_live() {
+        return item;
+    }
+    let keeps = item.action.keep_arguments;
+    let kept = |arguments: &str| match keeps {
+        true => without_client_tokens(arguments).into_owned(),
+        false => String::new(),
+    };
+    let arguments = kept(&item.action.arguments);
+    if arguments != item.action.arguments {
         item.action = Arc::new(Action {
-            arguments: String::new(),
+            arguments,
             ..Action::clone(&item.action)
         });
-        item.edited = item.edited.map(|edited| Edited {
-            arguments: String::new(),
-            ..edited
-        });
     }
+    item.edited = item.edited.map(|edited| Edited {
+        arguments: kept(&edited.arguments),
+        ..edited
+    });
     item
 }
 

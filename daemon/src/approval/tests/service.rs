@@ -205,6 +205,49 @@ async fn arguments_that_are_not_to_be_kept_are_gone_when_the_call_is_over() {
 }
 
 #[tokio::test]
+async fn neither_padding_nor_a_token_keeps_a_call_out_of_the_records() {
+    let bench = Bench::new().await;
+    let token = format!("mcpb_{}", "t".repeat(43));
+    for arguments in [
+        format!(r#"{{"card":"4242","pad":"{}"}}"#, "x".repeat(300_000)),
+        format!(r#"{{"card":"4242","note":"{token} mcpb_docs"}}"#),
+    ] {
+        let call = action(&arguments);
+        let (principal, digest) = (call.caller.principal.clone(), call.argument_digest);
+        let ticket = bench.submit(call).await;
+        bench.approve(ticket.id()).await;
+        let execution = ticket.claim().await.unwrap();
+        assert_eq!(
+            execution.arguments(),
+            arguments,
+            "it is sent as it was asked"
+        );
+        execution.settle(Settled::Done);
+        ticket.until(|item| item.state == State::Done).await;
+        let id = ticket.id();
+        let records = bench.store.read(move |connection| {
+            let sql = "SELECT detail FROM audit WHERE approval = ?1 ORDER BY seq";
+            let mut rows = connection.prepare(sql)?;
+            rows.query_map([id.as_str()], |row| row.get::<_, String>(0))?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        });
+        let records = records.await.unwrap();
+        let requested: serde_json::Value = serde_json::from_str(&records[0]).unwrap();
+        assert_eq!(requested["principal"], principal.as_str());
+        assert_eq!(requested["argument_digest"], digest.to_string());
+        let decided: serde_json::Value = serde_json::from_str(&records[1]).unwrap();
+        assert_eq!(decided["approved"], true);
+        assert!(!records.join("").contains(&token));
+        let over = &ticket.item().action.arguments;
+        assert!(over.contains("4242") && !over.contains(&token));
+        match arguments.len() > 300_000 {
+            true => assert_eq!(requested["arguments"]["bytes"], arguments.len()),
+            false => assert!(records[0].contains("4242") && records[0].contains("mcpb_docs")),
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_on_the_disk_has_not_happened() {
     let bench = Bench::new().await;
     let ticket = bench.submit(action("{}")).await;

@@ -108,8 +108,11 @@ async fn arguments_are_kept_or_redacted_as_the_settings_say() {
     assert_eq!(audit.arguments(text, &digest)["text"], text);
     let long = " ".repeat(MAX_ARGUMENTS + 1);
     assert!(audit.arguments(&long, &digest).get("text").is_none());
-    let lets_in = r#"{"token":"mcpb_x"}"#;
-    assert!(audit.arguments(lets_in, &digest).get("text").is_none());
+    let lets_in = format!(r#"{{"token":"mcpb_{}"}}"#, "x".repeat(43));
+    let kept = audit.arguments(&lets_in, &digest);
+    assert_eq!(kept["text"], r#"{"token":"mcpb_[redacted]"}"#);
+    let harmless = r#"{"note":"mcpb_x"}"#;
+    assert_eq!(audit.arguments(harmless, &digest)["text"], harmless);
     audit.configure(&AuditConfig {
         arguments: AuditArguments::Redact,
         ..AuditConfig::default()
@@ -123,7 +126,7 @@ async fn what_a_caller_sends_does_not_fill_the_disk() {
     let audit = Audit::temporary();
     let event = Event::new(Kind::CallRefused)
         .tool("é".repeat(100_000))
-        .detail(json!({ "filler": "x".repeat(1_000_000) }));
+        .detail(json!({ "filler": "x".repeat(1_000_000), "why": "policy" }));
     audit.record(event).await.unwrap();
     let record = audit
         .page(Filter::default(), None, 1)
@@ -131,7 +134,15 @@ async fn what_a_caller_sends_does_not_fill_the_disk() {
         .unwrap()
         .remove(0);
     assert!(record.tool.unwrap().len() < 1_000);
-    assert!(record.detail.contains("too_long"), "{}", record.detail);
+    let detail: Value = serde_json::from_str(&record.detail).unwrap();
+    assert_eq!(detail["filler"]["too_long"], 1_000_002);
+    assert_eq!(detail["why"], "policy", "the rest of the record stays");
+
+    let many: serde_json::Map<_, _> = (0..100_000).map(|n| (n.to_string(), json!(n))).collect();
+    let event = Event::new(Kind::CallRefused).detail(many.into());
+    audit.record(event).await.unwrap();
+    let page = audit.page(Filter::default(), None, 1).await.unwrap();
+    assert!(page[0].detail.len() < 1_000);
 }
 
 #[tokio::test]

@@ -135,7 +135,7 @@ impl Inner {
             reason: question.reason.clone(),
             editable: call.is_editable(),
             accepts_weak: policy.accepts_weak_approval(),
-            keep_arguments: self.audit.keeps(call.arguments()),
+            keep_arguments: self.audit.keeps_arguments(),
         };
         Ok(self
             .approvals
