@@ -82,6 +82,8 @@ await scene('several calls are denied at once', async () => {
     await page.click('#pick-all');
     await page.type('#batch-reason', 'all three are too many');
     await page.settled();
+    await page.keyboard.press('Enter');
+    assert.equal((await cards(page)).length, 3, 'Enter decides nothing about several calls');
     await page.leave(() => page.clickText('button', 'Deny ticked'));
     assert.equal((await page.text('.outcomes')).match(/denied/g).length, 3);
     for (const result of await Promise.all(calls)) assert.match(result.content[0].text, /too many/);

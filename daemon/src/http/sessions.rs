@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::COOKIE;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
@@ -25,6 +25,8 @@ const LINK_LIFE: SignedDuration = SignedDuration::from_secs(30);
 /// How long a session lives without a request, and at the most.
 const IDLE_LIMIT: SignedDuration = SignedDuration::from_hours(12);
 const LIFE_LIMIT: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// What a page says when it asks by itself.
+const UNATTENDED: HeaderName = HeaderName::from_static("x-unattended");
 /// Beyond these the oldest goes.
 const MAX_LINKS: usize = 8;
 const MAX_SESSIONS: usize = 32;
@@ -198,7 +200,7 @@ impl Sessions {
         })
     }
 
-    /// The session of a request, whose idle time begins anew.
+    /// The session of a request, whose idle time begins anew where a person made it.
     pub fn find(&self, headers: &HeaderMap) -> Option<Session> {
         let now = self.inner.clock.now();
         let mut state = self.state();
@@ -208,7 +210,9 @@ impl Sessions {
                 .sessions
                 .iter_mut()
                 .find(|record| record.cookie == session.cookie && !record.is_over(now))?;
-            record.seen_at = now;
+            if !headers.contains_key(UNATTENDED) {
+                record.seen_at = now;
+            }
             Some(session)
         })
     }
@@ -367,6 +371,9 @@ mod tests {
         let opened = open(&sessions);
         clock.advance(SignedDuration::from_hours(11));
         assert!(sessions.is_open(&opened.session));
+        let mut by_itself = request(&opened);
+        by_itself.insert(UNATTENDED, HeaderValue::from_static("1"));
+        assert!(sessions.find(&by_itself).is_some());
         clock.advance(SignedDuration::from_hours(2));
         assert!(!sessions.is_open(&opened.session));
     }

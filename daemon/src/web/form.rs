@@ -36,6 +36,12 @@ impl Posted {
         values.next().map(|(_, value)| value.as_str())
     }
 
+    /// The field `name`; None when it is missing.
+    pub(super) fn as_sent(&self, name: &str) -> Option<&str> {
+        let mut values = self.fields().filter(|(field, _)| *field == name);
+        values.next().map(|(_, value)| value)
+    }
+
     /// Every value of `name` that is not empty.
     pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let fields = self.fields.iter();

@@ -53,7 +53,7 @@ fn approval(posted: &Posted) -> Result<Verdict, Problem> {
     let bad = |detail: &str| Problem::new(StatusCode::BAD_REQUEST, detail);
     let remember = match (posted.field("remember"), posted.field("for_seconds")) {
         (Some("once"), _) | (None, None) => Remember::Once,
-        (Some("for") | None, Some(seconds)) => Remember::For {
+        (Some("for"), Some(seconds)) => Remember::For {
             seconds: seconds
                 .parse()
                 .map_err(|_| bad("for_seconds is not a number of seconds"))?,
@@ -68,7 +68,8 @@ fn approval(posted: &Posted) -> Result<Verdict, Problem> {
     };
     Ok(Verdict::Approve {
         remember,
-        arguments: posted.field("arguments").map(str::to_owned),
+        // Emptied is not unchanged: it is refused where it is read as JSON.
+        arguments: posted.as_sent("arguments").map(str::to_owned),
     })
 }
 

@@ -166,6 +166,8 @@ fn several(session: &Session, pin_is_set: bool) -> Markup {
             summary { "Answer several at once" }
             form #batch method="post" action="/approvals/deny" {
                 (csrf(session))
+                // What Enter in a field or on a box would press: nothing, because it says nothing.
+                button type="submit" disabled hidden {}
                 p.hint { "Tick the calls below." button.quiet #pick-all type="button" hidden { "Tick all" } }
                 @if pin_is_set {
                     div.pin {

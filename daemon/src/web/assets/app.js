@@ -73,12 +73,15 @@ $('#sound')?.addEventListener('change', chime);
 
 /* ---------- what changes ---------- */
 
+// What the page asks for by itself is no use of the session.
+const UNATTENDED = { accept: 'text/html', 'x-unattended': '1' };
+
 const items = (root = live) => $$('.item[data-id]:not([data-answered])', root);
 const nameOf = (item) => $('h2', item)?.textContent.trim().replace(/\s+/g, ' ') ?? '';
 
 async function fragment() {
     const url = isList ? '/approvals?part=list' : location.pathname;
-    const answer = await fetch(url, { headers: { accept: 'text/html' }, cache: 'no-store' });
+    const answer = await fetch(url, { headers: UNATTENDED, cache: 'no-store' });
     if (answer.status === 403) throw new Error('signed out');
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
@@ -88,11 +91,12 @@ async function fragment() {
 // A click or key that was meant for what stood here a moment ago must not hit what stands here now.
 let settlesAt = 0;
 const SETTLE = 400;
+const moving = () => live ?? $('[data-refresh]');
 function moved() {
     settlesAt = performance.now() + SETTLE;
-    live.classList.add('settling');
+    moving().classList.add('settling');
     setTimeout(() => {
-        if (performance.now() >= settlesAt) live.classList.remove('settling');
+        if (performance.now() >= settlesAt) moving().classList.remove('settling');
     }, SETTLE + 10);
 }
 const isSettling = () => performance.now() < settlesAt;
@@ -154,10 +158,12 @@ function merge(fresh) {
 // What stays is not touched: moved, it would lose the focus, and what a reader has opened in it.
 function place(fresh, stays) {
     const keyOf = (node) => node.classList?.contains('several') ? 'several' : stays.has(node.dataset?.id) && node.dataset.id;
+    // A card from before a PIN was set has no place to type it.
+    const asks = (node) => Boolean($('input[name="pin"]', node));
     const kept = new Map();
     for (const node of [...live.childNodes]) {
         const key = keyOf(node);
-        if (key && [...fresh.childNodes].some((other) => keyOf(other) === key)) kept.set(key, node);
+        if (key && [...fresh.childNodes].some((other) => keyOf(other) === key && asks(other) === asks(node))) kept.set(key, node);
         else node.remove();
     }
     let at = live.firstChild;
@@ -221,7 +227,9 @@ function follow() {
 
 async function decide(form, submitter) {
     const item = form.closest('.item');
-    const body = new URLSearchParams(new FormData(form, submitter));
+    // Older browsers leave the button out, and it says for how long.
+    const body = new URLSearchParams(new FormData(form));
+    if (submitter?.name) body.set(submitter.name, submitter.value);
     const buttons = $$('button', item);
     buttons.forEach((button) => { button.disabled = true; });
     try {
@@ -233,12 +241,13 @@ async function decide(form, submitter) {
             item.dataset.told = 'yes';
             say(`${nameOf(item)}: ${form.dataset.decide === 'deny' ? 'denied' : 'approved'}`);
         } else {
-            complain(item, [said.detail, said.hint].filter(Boolean).join('. '));
+            complain(item, `Not decided: ${[said.detail, said.hint].filter(Boolean).join('. ')}`);
         }
         if (answer.ok || answer.status === 409) await refresh();
-        if (!answer.ok && !item.isConnected) complain(null, `${nameOf(item)}: ${said.detail}`);
+        if (!answer.ok && !item.isConnected) complain(null, `Not decided: ${nameOf(item)}: ${said.detail}`);
     } catch {
-        complain(item, 'The daemon does not answer, so nothing was decided');
+        complain(item, 'The daemon did not answer. Whether it took the decision shows here when it is back');
+        refresh();
     } finally {
         buttons.forEach((button) => { button.disabled = false; });
     }
@@ -249,7 +258,7 @@ function complain(item, text) {
     const notice = document.createElement('p');
     notice.className = 'notice bad answer';
     notice.setAttribute('role', 'alert');
-    notice.textContent = `Not decided: ${text}.`;
+    notice.textContent = `${text}.`;
     if (item) $('.card-head', item).after(notice);
     else live.before(notice);
     const pin = item && $('.decide input[name="pin"]', item);
@@ -268,7 +277,7 @@ document.addEventListener('submit', (event) => {
 });
 
 document.addEventListener('click', (event) => {
-    if (live && isSettling() && live.contains(event.target) && event.target.closest('button, a, summary')) {
+    if (isSettling() && moving().contains(event.target) && event.target.closest('button, a, summary')) {
         event.preventDefault();
         event.stopPropagation();
     }
@@ -335,16 +344,19 @@ $('#help-button')?.addEventListener('click', () => $('#help').showModal());
 async function renew() {
     const part = $('[data-refresh]');
     if (document.hidden || !part || $('details[open]', part) || part.contains($('input:focus, select:focus'))) return;
-    const answer = await fetch(location.href, { headers: { accept: 'text/html' }, cache: 'no-store' }).catch(() => null);
+    const answer = await fetch(location.href, { headers: UNATTENDED, cache: 'no-store' }).catch(() => null);
     if (!answer?.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
     const fresh = $('[data-refresh]', page);
     if (!fresh) return;
     writeTimes(fresh);
     if (fresh.innerHTML === part.innerHTML) return;
-    const at = $$('a, button', part).indexOf(document.activeElement);
+    // The same control, wherever it is now: the one at its place may be about something else.
+    const meaning = (control) => control && (control.form ?? control).outerHTML + control.outerHTML;
+    const focused = part.contains(document.activeElement) && meaning(document.activeElement);
     part.replaceWith(fresh);
-    if (at >= 0) $$('a, button', fresh)[at]?.focus();
+    moved();
+    if (focused) $$('a, button', fresh).find((control) => meaning(control) === focused)?.focus();
 }
 
 /* ---------- begin ---------- */

@@ -297,3 +297,34 @@ async fn the_history_finds_what_was_answered() {
     assert_eq!(bad.status(), StatusCode::BAD_REQUEST);
     assert!(!text(bad).await.contains("<script>"));
 }
+
+#[tokio::test]
+async fn an_approval_that_does_not_say_all_of_what_it_means_is_refused() {
+    let site = Site::new().await;
+    let signed = site.sign_in().await;
+    let ticket = site.ask("pay").await;
+    let path = format!("/approvals/{}/approve", ticket.id());
+    for unclear in [
+        "remember=once&arguments=",
+        "for_seconds=3600",
+        "remember=for",
+    ] {
+        let refused = signed.answer(&path, unclear).await;
+        assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{unclear}");
+    }
+    assert_eq!(ticket.item().state, Standing::Pending);
+}
+
+#[tokio::test]
+async fn enter_presses_no_button_for_several_calls() {
+    let site = Site::new().await;
+    let signed = site.sign_in().await;
+    let _tickets = [site.ask("pay").await, site.ask("refund").await];
+    let page = text(signed.get("/approvals").await).await;
+    let form = page.split("id=\"batch\"").nth(1).unwrap();
+    let first = form.split("<button").nth(1).unwrap();
+    assert!(
+        first.starts_with(" type=\"submit\" disabled hidden>"),
+        "{first}"
+    );
+}
