@@ -2,8 +2,6 @@
 
 use std::io::{self, BufRead, IsTerminal};
 
-use mcpbridge_proto::Client;
-use mcpbridge_proto::v1::GetPinRequest;
 use tokio::sync::mpsc;
 
 use crate::error::Failure;
@@ -31,15 +29,6 @@ pub fn secret(what: &str) -> Result<String, Failure> {
         )));
     }
     Ok(secret.to_owned())
-}
-
-/// The PIN that approvals need, or nothing where none is set.
-pub async fn approval_pin(client: &Client) -> Result<String, Failure> {
-    let pin = client.approvals().get_pin(GetPinRequest {}).await?;
-    match pin.into_inner().set_at {
-        0 => Ok(String::new()),
-        _ => secret("approval PIN"),
-    }
 }
 
 /// Reads all of standard input.

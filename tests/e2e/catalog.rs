@@ -1,7 +1,10 @@
 //! What clients learn of a server's tools, and what it takes to rely on a tool that changed.
 
+use std::io::Seek as _;
+
 use mcpbridge_tests::client::Messages;
 use mcpbridge_tests::mcp::Access;
+use mcpbridge_tests::terminal::Terminal;
 use mcpbridge_tests::{McpClient, Scenario, wait};
 use serde_json::{Value, json};
 
@@ -321,6 +324,52 @@ async fn annotations_that_change_are_the_worst_and_a_new_tool_waits_too() {
     for tool in ["echo", "fresh"] {
         runs(&scenario, tool).await;
     }
+    scenario.finish().await;
+}
+
+/// One change that waits.
+async fn changed() -> Scenario {
+    let scenario = pinned().await;
+    scenario
+        .mcp
+        .offer(|offer| offer.tool("echo")["description"] = json!("Another one"));
+    names(&scenario.client("hello")).await;
+    scenario
+}
+
+#[tokio::test]
+async fn where_a_pin_is_set_a_change_is_not_approved_without_it() {
+    let scenario = changed().await;
+    let set = ["approvals", "pin", "set", "--stdin"];
+    scenario.ctl.run_with_input(&set, "2468\n").await.success();
+    let approve = ["tools", "hello", "--approve", "echo"];
+    let refused = scenario.ctl.run(&approve).await.expect_code(7).stderr;
+    assert!(refused.contains("--pin-stdin"), "{refused}");
+    let approve = [&approve[..], &["--pin-stdin"]].concat();
+    let wrong = scenario.ctl.run_with_input(&approve, "1357\n").await;
+    wrong.expect_code(7);
+    let approved = scenario.ctl.run_with_input(&approve, "2468\n").await;
+    approved.success();
+    let left = ctl(&scenario, &["tools", "hello", "--changes"]).await;
+    assert_eq!(left, json!([]));
+    scenario.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_asked_about_is_shown_beside_the_json() {
+    let scenario = changed().await;
+    let mut file = tempfile::tempfile().unwrap();
+    let command = scenario
+        .ctl
+        .command(&["--json", "tools", "hello", "--approve"]);
+    let mut terminal = Terminal::spawn_into(command, file.try_clone().unwrap());
+    terminal.wrote("[y/N]", 1).await;
+    assert!(terminal.written().contains("+   Another one"));
+    terminal.press("y\r");
+    assert_eq!(terminal.wait().await, 0, "{}", terminal.written());
+    file.rewind().unwrap();
+    let answer: Value = serde_json::from_reader(&file).unwrap();
+    assert_eq!(answer["approved"][0]["tool"], "echo");
     scenario.finish().await;
 }
 

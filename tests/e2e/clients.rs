@@ -313,6 +313,9 @@ async fn where_a_pin_is_set_a_client_is_not_added_without_it() {
     let set = socket.call("/mcpbridge.v1.Approvals/SetPin", message.into());
     set.await.unwrap();
     let add = ["client", "add", "ci"];
+    let refused = scenario.ctl.run(&add).await.expect_code(7);
+    assert!(refused.stderr.contains("--pin-stdin"), "{refused:?}");
+    let add = [&add[..], &["--pin-stdin"]].concat();
     for (input, code) in [("", 2), ("wrong horse\n", 7)] {
         let refused = scenario.ctl.run_with_input(&add, input).await;
         assert!(refused.expect_code(code).stdout.is_empty());

@@ -27,7 +27,16 @@ pub struct Terminal {
 
 impl Terminal {
     /// Runs `command` at a terminal of 80 columns and 24 rows.
-    pub fn spawn(mut command: Command) -> Self {
+    pub fn spawn(command: Command) -> Self {
+        Self::start(command, None)
+    }
+
+    /// The same with its standard output in `file`: only talk and questions are at the terminal.
+    pub fn spawn_into(command: Command, file: File) -> Self {
+        Self::start(command, Some(file))
+    }
+
+    fn start(mut command: Command, output: Option<File>) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -45,7 +54,7 @@ impl Terminal {
         let child = command
             .env("TERM", "xterm-256color")
             .stdin(end())
-            .stdout(end())
+            .stdout(output.map_or_else(end, Stdio::from))
             .stderr(end())
             .spawn()
             .unwrap();

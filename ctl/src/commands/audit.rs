@@ -5,6 +5,7 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use mcpbridge_proto::v1::{
     AuditFilter, AuditRecord, FollowAuditRequest, ListAuditRequest, VerifyAuditRequest,
 };
+use mcpbridge_proto::visible_line;
 use serde::Serialize;
 
 use crate::context::Context;
@@ -184,7 +185,7 @@ fn line(record: &AuditRecord) -> String {
     if record.detail_json != "{}" {
         parts.push(text::truncate(&record.detail_json, DETAIL_WIDTH));
     }
-    text::line(&parts.join("  "))
+    visible_line(&parts.join("  "))
 }
 
 /// A point in time, or how long ago it was.

@@ -9,17 +9,16 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::duration;
 use crate::error::Failure;
-use crate::input;
 use crate::output::table::Table;
 use crate::output::time::{for_people, rfc3339};
+use crate::pin::PinArgs;
 
 #[derive(Subcommand)]
 pub enum ClientCommand {
     /// Make a token for a client and print it, this once
     #[command(after_help = "\
 The client sends it as `Authorization: Bearer TOKEN`. Policy decides about its calls as about all
-others, and can name it: callers [\"client:NAME\"]. Where an approval PIN is set it is asked for, or
-read from the first line of standard input.")]
+others, and can name it: callers [\"client:NAME\"]. Where an approval PIN is set it is needed.")]
     Add(AddArgs),
     /// List the clients and what their tokens are good for
     List,
@@ -43,6 +42,8 @@ pub struct AddArgs {
     /// How long the token lasts, such as 12h or 30d [default: until it is revoked]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     expires: Option<Duration>,
+    #[command(flatten)]
+    pin: PinArgs,
 }
 
 #[derive(Serialize)]
@@ -93,9 +94,16 @@ async fn add(context: &Context, args: AddArgs) -> Result<(), Failure> {
         servers: args.servers,
         tools: args.tools,
         lifetime_seconds: args.expires.map_or(0, |lifetime| lifetime.as_secs()),
-        pin: input::approval_pin(&client).await?,
+        pin: String::new(),
     };
-    let reply = client.clients().add_client(request).await?.into_inner();
+    let add = async |pin| {
+        let request = AddClientRequest {
+            pin,
+            ..request.clone()
+        };
+        client.clients().add_client(request).await
+    };
+    let reply = args.pin.send(context, &client, add).await?;
     let client = reply.client.unwrap_or_default();
     if context.printer.is_json() {
         let view = ClientView::new(&client, Some(&reply.token));

@@ -1,10 +1,11 @@
 //! `show`: everything about one server.
 
 use mcpbridge_proto::v1::{GetServerRequest, Server};
+use mcpbridge_proto::visible_line;
 
 use crate::context::Context;
 use crate::error::Failure;
-use crate::output::{text, time};
+use crate::output::time;
 use crate::view::{self, ServerView};
 
 pub async fn run(context: &Context, name: String) -> Result<(), Failure> {
@@ -22,7 +23,7 @@ pub async fn run(context: &Context, name: String) -> Result<(), Failure> {
 
 fn describe(server: &Server) -> String {
     let yes = |flag: bool| flag.then(|| "yes".to_owned());
-    let some = |value: &str| view::some(value).map(text::line);
+    let some = |value: &str| view::some(value).map(visible_line);
     let fields = [
         ("name", some(&server.name)),
         ("url", some(&server.url)),

@@ -1,13 +1,13 @@
 //! `status`: the daemon, and what a person should see to.
 
-use mcpbridge_proto::Client;
 use mcpbridge_proto::v1::{
     CredentialState, GetStatusRequest, GetStatusResponse, ListServersRequest, Server,
 };
+use mcpbridge_proto::{Client, visible_line};
 
 use crate::context::Context;
 use crate::error::Failure;
-use crate::output::{text, time};
+use crate::output::time;
 use crate::view::{self, StatusView};
 
 pub async fn run(context: &Context) -> Result<(), Failure> {
@@ -69,8 +69,8 @@ fn describe(status: &GetStatusResponse, servers: &[Server]) -> String {
         servers.len(),
     );
     if !status.config_problem.is_empty() {
-        let problem = text::line(&status.config_problem);
-        let remedy = text::line(&status.config_remedy);
+        let problem = visible_line(&status.config_problem);
+        let remedy = visible_line(&status.config_remedy);
         text.push_str(&format!(
             "\nconfig.json is not followed, what it said before counts: {problem}\n  {remedy}\n"
         ));
@@ -122,10 +122,10 @@ pub fn waiting(changes: usize) -> String {
 fn trouble(server: &Server) -> String {
     let mut told = format!("\n{}: {}", server.name, view::state(server));
     if !server.reason.is_empty() {
-        told.push_str(&format!(", {}", text::line(&server.reason)));
+        told.push_str(&format!(", {}", visible_line(&server.reason)));
     }
     if !server.remedy.is_empty() {
-        told.push_str(&format!("\n  run: {}", text::line(&server.remedy)));
+        told.push_str(&format!("\n  run: {}", visible_line(&server.remedy)));
     }
     told.push('\n');
     told

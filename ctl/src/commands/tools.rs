@@ -2,21 +2,21 @@
 //! approved it.
 
 use clap::Args;
-use mcpbridge_proto::Client;
 use mcpbridge_proto::v1::{
     ApproveChangesRequest, DefinitionChange, DefinitionRef, ListChangesRequest, ListToolsRequest,
     Tool,
 };
+use mcpbridge_proto::{Client, visible_line};
 use serde::Serialize;
 
 use crate::commands::status::waiting;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::input;
 use crate::output::style::Style;
 use crate::output::table::{Cell, Table};
-use crate::output::{text, time};
+use crate::output::time;
+use crate::pin::PinArgs;
 use crate::view::{ChangeView, ToolView, effect_in_words, some};
 
 #[derive(Args)]
@@ -35,6 +35,8 @@ pub struct ToolsArgs {
     /// With --approve: the server's instructions
     #[arg(long, requires = "approve")]
     instructions: bool,
+    #[command(flatten)]
+    pin: PinArgs,
 }
 
 #[derive(Serialize)]
@@ -121,12 +123,15 @@ async fn approve(
         .filter_map(|change| change.definition.clone())
         .collect();
     if !definitions.is_empty() {
-        let request = ApproveChangesRequest {
-            server: args.name.clone(),
-            definitions: definitions.clone(),
-            pin: input::approval_pin(client).await?,
+        let approve = async |pin| {
+            let request = ApproveChangesRequest {
+                server: args.name.clone(),
+                definitions: definitions.clone(),
+                pin,
+            };
+            client.tools().approve_changes(request).await
         };
-        client.tools().approve_changes(request).await?;
+        args.pin.send(context, client, approve).await?;
     }
     let said: Vec<_> = wanted.iter().map(|change| subject(change)).collect();
     let said = match said.as_slice() {
@@ -160,7 +165,7 @@ fn ask<'a>(
         return Ok(approvable);
     }
     if context.printer.can_ask() {
-        context.printer.data(&describe(changes))?;
+        context.printer.for_question(&describe(changes))?;
     }
     let question = match approvable.len() {
         1 => "approve this change?".to_owned(),
@@ -225,7 +230,7 @@ fn name(change: &DefinitionChange) -> &str {
 
 fn subject(change: &DefinitionChange) -> String {
     match some(name(change)) {
-        Some(tool) => text::line(tool),
+        Some(tool) => visible_line(tool),
         None => "the instructions".to_owned(),
     }
 }
@@ -246,10 +251,10 @@ fn describe(changes: &[DefinitionChange]) -> String {
             "new" => "is new".to_owned(),
             "unpinnable" => format!(
                 "cannot be relied on, each call of it asks: {}",
-                text::line(&change.problem)
+                visible_line(&change.problem)
             ),
             _ if name(change).is_empty() => "changed".to_owned(),
-            _ => format!("changed ({})", text::line(&change.severity)),
+            _ => format!("changed ({})", visible_line(&change.severity)),
         };
         said.push_str(&format!("{} {what}", subject(change)));
         if let Some(since) = time::for_people(change.since) {
@@ -257,7 +262,7 @@ fn describe(changes: &[DefinitionChange]) -> String {
         }
         said.push('\n');
         for line in change.diff.split_terminator('\n') {
-            said.push_str(&format!("  {}\n", text::line(line)));
+            said.push_str(&format!("  {}\n", visible_line(line)));
         }
         said.push('\n');
     }
@@ -312,7 +317,7 @@ mod tests {
         assert_eq!(
             table(&[tool]).render(80, false),
             "TOOL   POLICY      STANDING  DESCRIPTION\n\
-             hello  always ask  new       Greets\u{fffd}[2J you.\n"
+             hello  always ask  new       Greets⟨U+001B⟩[2J you.\n"
         );
     }
 
@@ -325,12 +330,13 @@ mod tests {
             }),
             standing: "changed".to_owned(),
             severity: "cosmetic".to_owned(),
-            diff: "  description:\n-   a\n+   b\r\u{202e}c\n".to_owned(),
+            diff: "  description:\n-   a\n+   b\r\u{202e}c\u{3164}\n".to_owned(),
             ..DefinitionChange::default()
         };
         assert_eq!(
             describe(&[change]),
-            "a\u{fffd}[2J changed (cosmetic)\n    description:\n  -   a\n  +   b \u{fffd}c\n\n"
+            "a⟨U+001B⟩[2J changed (cosmetic)\n    description:\n  -   a\n\
+             \x20 +   b⟨U+000D⟩⟨U+202E⟩c⟨U+3164⟩\n\n"
         );
     }
 }

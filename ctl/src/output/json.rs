@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use mcpbridge_proto::visible::{Piece, pieces};
+
 /// A text this long is folded.
 const LONG: usize = 400;
 /// What is seen of it then.
@@ -11,6 +13,22 @@ const BEGINNING: usize = 160;
 /// `text` without the blanks between its parts; line breaks among them.
 pub fn compact(text: &str) -> String {
     parts(text).collect()
+}
+
+/// The same value, with what would not be seen in its texts written as its escape.
+pub fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for piece in pieces(text) {
+        match piece {
+            Piece::Plain(plain) => escaped.push_str(plain),
+            Piece::Hidden(c) => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    escaped.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+        }
+    }
+    escaped
 }
 
 /// Lines of `text`, two blanks deeper for each level; long texts are folded when `folded`.
@@ -113,6 +131,15 @@ fn text_length(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_not_be_seen_is_escaped_and_the_value_stays() {
+        let text = "{\"a\u{202e}\": [\"\u{9b}31m\\u0000é\", \"\u{e0041}\"]}";
+        let safe = escaped(text);
+        assert_eq!(safe, r#"{"a\u202e": ["\u009b31m\u0000é", "\udb40\udc41"]}"#);
+        let [before, after] = [text, &safe].map(serde_json::from_str::<serde_json::Value>);
+        assert_eq!(before.unwrap(), after.unwrap());
+    }
 
     #[test]
     fn only_blanks_change() {

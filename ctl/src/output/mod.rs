@@ -10,6 +10,7 @@ pub mod time;
 
 use std::io::{self, IsTerminal, Write};
 
+use mcpbridge_proto::{visible, visible_line};
 use serde::Serialize;
 
 use crate::error::{Failure, Report};
@@ -84,11 +85,20 @@ impl Printer {
     pub fn data(&self, data: &str) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
         if self.out_is_terminal {
-            out.write_all(text::block(data).as_bytes())?;
+            out.write_all(visible(data).as_bytes())?;
         } else {
             out.write_all(data.as_bytes())?;
         }
         out.flush()?;
+        Ok(())
+    }
+
+    /// What a person needs to see before [`Self::confirm`]; beside the data when those are JSON.
+    pub fn for_question(&self, data: &str) -> Result<(), Failure> {
+        if !self.is_json() {
+            return self.data(data);
+        }
+        io::stderr().lock().write_all(visible(data).as_bytes())?;
         Ok(())
     }
 
@@ -202,7 +212,7 @@ impl Printer {
             return Ok(None);
         }
         let mut err = io::stderr().lock();
-        write!(err, "{} [y/N] ", text::line(question))?;
+        write!(err, "{} [y/N] ", visible_line(question))?;
         err.flush()?;
         let mut answer = String::new();
         io::stdin().read_line(&mut answer)?;
@@ -224,7 +234,7 @@ impl Printer {
 
     /// Talk that is safe for a terminal, and broken to its width there.
     fn fitted(&self, message: &str) -> String {
-        let message = text::line(message);
+        let message = visible_line(message);
         if self.err_is_terminal {
             text::wrap(&message, width(&io::stderr()))
         } else {

@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use mcpbridge_proto::visible_line;
+
 use super::{Printer, text};
 
 pub struct Progress {
@@ -22,7 +24,7 @@ impl Progress {
         if self.visible {
             self.drawn = true;
             let line = format!("waiting for {waiting_for} … {} s", elapsed.as_secs());
-            draw(&text::truncate(&text::line(&line), 79));
+            draw(&text::truncate(&visible_line(&line), 79));
         }
     }
 

@@ -7,14 +7,17 @@ use serde_json::{Value, json};
 
 /// Clears the screen, sets the title, colours by C1, turns the reading direction, hides, and is markup.
 const HOSTILE: &str = "shown\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}desrever\u{2066}\u{200b}\u{feff}\
-    \u{2028}\u{8}\r\n<script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;";
+    \u{2028}\u{ad}\u{180b}\u{fe0f}\u{e0100}\u{115f}\u{3164}\u{2800}\u{206a}\u{fff9}\u{e000}\u{8}\r\n\
+    <script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;";
 
 /// What has no business in a text that a person decides by, beside line ends.
 fn is_hostile(c: char) -> bool {
     matches!(c,
         '\u{0}'..='\u{9}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
-        | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}'
-        | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+        | '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}'
+        | '\u{3164}' | '\u{e000}'..='\u{f8ff}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[track_caller]

@@ -85,10 +85,10 @@ fn table(grants: &[Grant]) -> Table<6> {
         };
         table.row([
             grant.id.as_str().into(),
-            Cell::exact(&grant.server, Style::Plain),
-            Cell::exact(&grant.tool, Style::Bold),
-            Cell::exact(&arguments, Style::Plain),
-            Cell::exact(some(&grant.principal).unwrap_or("any"), Style::Plain),
+            Cell::styled(&grant.server, Style::Plain),
+            Cell::styled(&grant.tool, Style::Bold),
+            Cell::styled(&arguments, Style::Plain),
+            Cell::styled(some(&grant.principal).unwrap_or("any"), Style::Plain),
             expires.as_str().into(),
         ]);
     }

@@ -118,9 +118,9 @@ fn live(approvals: &[Approval]) -> Table<6> {
         };
         table.row([
             approval.id.as_str().into(),
-            Cell::exact(&approval.server, Style::Plain),
-            Cell::exact(&approval.tool, Style::Bold),
-            Cell::exact(&beginning(&approval.arguments), Style::Plain),
+            Cell::styled(&approval.server, Style::Plain),
+            Cell::styled(&approval.tool, Style::Bold),
+            Cell::styled(&beginning(&approval.arguments), Style::Plain),
             state(approval),
             expires.as_str().into(),
         ]);
@@ -141,10 +141,10 @@ fn history(approvals: &[Approval]) -> Table<6> {
         table.row([
             approval.id.as_str().into(),
             brief(approval.asked_at).as_str().into(),
-            Cell::exact(&approval.server, Style::Plain),
-            Cell::exact(&approval.tool, Style::Bold),
+            Cell::styled(&approval.server, Style::Plain),
+            Cell::styled(&approval.tool, Style::Bold),
             state(approval),
-            Cell::exact(&by, Style::Plain),
+            Cell::styled(&by, Style::Plain),
         ]);
     }
     table
@@ -152,7 +152,7 @@ fn history(approvals: &[Approval]) -> Table<6> {
 
 fn state(approval: &Approval) -> Cell {
     let words = state_in_words(&approval.state);
-    Cell::exact(words, state_style(&approval.state))
+    Cell::styled(words, state_style(&approval.state))
 }
 
 /// Of the arguments, for a row; the whole is a command away.

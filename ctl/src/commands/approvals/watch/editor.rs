@@ -6,9 +6,10 @@ use std::process::{Command, ExitStatus};
 use crate::error::Failure;
 use crate::output::json;
 
-/// `arguments` as they were left in the editor; None when nothing was changed.
+/// `arguments` as they were left in the editor; None when nothing was changed. What would not be seen
+/// there stands as its escape.
 pub fn edit(arguments: &str) -> Result<Option<String>, Failure> {
-    let before = json::laid_out(arguments, false).join("\n");
+    let before = json::escaped(&json::laid_out(arguments, false).join("\n"));
     // Readable by nobody else; gone afterwards.
     let mut file = tempfile::Builder::new()
         .prefix("mcpbridge-arguments-")
@@ -28,7 +29,7 @@ pub fn edit(arguments: &str) -> Result<Option<String>, Failure> {
     }
     let after = std::fs::read_to_string(&path)
         .map_err(|error| Failure::local("cannot read what the editor wrote", &error))?;
-    let changed = json::compact(&after) != json::compact(arguments);
+    let changed = json::compact(&after) != json::compact(&before);
     Ok(changed.then(|| after.trim().to_owned()))
 }
 
