@@ -175,6 +175,18 @@ async fn a_dismissed_notification_stays_away_and_a_new_service_gets_the_others()
 }
 
 #[tokio::test]
+async fn a_service_that_shows_no_arguments_gets_no_buttons() {
+    let (desktop, scenario) = session(&["actions"], json!({})).await;
+    let held = call(&scenario, json!({ "n": 1 }));
+    let shown = desktop.shows(1).await.remove(0);
+    assert!(shown.actions.is_empty(), "{:?}", shown.actions);
+    let id = pending(&scenario).await.remove(0);
+    run(&scenario, &["deny", &id]).await;
+    answer(held).await;
+    scenario.finish().await;
+}
+
+#[tokio::test]
 async fn nothing_is_shown_when_the_setting_is_off() {
     let off = json!({ "desktop_notifications": false });
     let (desktop, scenario) = session(&USUAL, off).await;

@@ -71,7 +71,8 @@ impl Desktop {
         let has = |name: &str| capabilities.iter().any(|capability| capability == name);
         let signals = signals(&notifications).await?;
         Ok(Self {
-            has_buttons: has("actions"),
+            // A button must stand beside the arguments that it is for.
+            has_buttons: has("actions") && has("body"),
             reads_markup: has("body-markup"),
             notifications,
             signals,
