@@ -80,6 +80,16 @@ impl Kind {
     }
 }
 
+/// The only way by which a call is decided, so that each surely decides some; None for a race of any.
+fn alone(key: &str, kind: Kind) -> Option<&'static str> {
+    match key.rsplit_once('/')?.1 {
+        "0" if kind != Kind::Plain => Some(BY_CLIENT),
+        "1" => Some("web"),
+        "2" if kind == Kind::Plain => Some("ctl"),
+        _ => None,
+    }
+}
+
 /// What a decider wants of one call. The reason names the decider.
 #[derive(Debug, Clone)]
 enum Verdict {
@@ -257,19 +267,29 @@ async fn two_hundred_held_calls_are_each_decided_and_run_once() {
         let caller = item.caller.as_ref().unwrap();
         assert_eq!(key.split('/').next(), Some(caller.client.as_str()));
         let (kind, tell) = ways_to_tell.remove(&key).unwrap();
+        let only = alone(&key, kind);
         let mut deciders = vec![
             ("web", Decider::Web(session.clone())),
             ("rpc", Decider::Rpc(queue.clone())),
         ];
         // Starting a process is slow beside the others, so only some race with one.
-        if random.below(10) == 0 {
+        if only == Some("ctl") || random.below(10) == 0 {
             deciders.push(("ctl", Decider::Ctl(scenario.ctl.clone())));
         }
         random.shuffle(&mut deciders);
-        let asks_client = kind != Kind::Plain && random.below(2) == 0;
+        if let Some(way) = only {
+            deciders.sort_by_key(|(name, _)| *name != way);
+        }
+        let asks_client = match only {
+            Some(way) => way == BY_CLIENT,
+            None => kind != Kind::Plain && random.below(2) == 0,
+        };
         // At least one answers, and all of them at once when several do.
         let least = usize::from(!asks_client);
-        deciders.truncate(least + random.below(deciders.len() + 1 - least));
+        deciders.truncate(match only {
+            Some(_) => least,
+            None => least + random.below(deciders.len() + 1 - least),
+        });
         let answer = asks_client.then(|| Verdict::any(&mut random, "elicitation", &key));
         let start = Arc::new(Barrier::new(deciders.len() + 1));
         for (name, decider) in deciders {
@@ -329,7 +349,9 @@ async fn two_hundred_held_calls_are_each_decided_and_run_once() {
             assert!(text.contains(&decision.reason), "{text}: {item:?}");
         }
     }
-    assert!(by_way.len() >= 3, "every way took part: {by_way:?}");
+    for way in [BY_CLIENT, "web", "mcpbridgectl"] {
+        assert!(by_way.contains_key(way), "{way} decided some: {by_way:?}");
+    }
 
     let executed = executions(&scenario);
     for item in &ended {
