@@ -14,7 +14,7 @@ use crate::types::{ApprovalId, Decider, Digest, ServerName};
 pub struct Action {
     pub caller: CallerView,
     pub server: ServerName,
-    /// The URL that the name stands for.
+    /// The URL that the call goes to.
     pub address: String,
     pub tool: String,
     /// None when the tool was never seen in a list of the server's tools: it can be approved once,
@@ -192,6 +192,9 @@ pub struct Item {
     /// How often it was handed over for sending; more than once when the server asked for more input
     /// or was not reached.
     pub runs: u32,
+    /// The run that the server answered with a question of its own: only a call that brings the answer
+    /// to that goes on from there.
+    pub input_run: Option<u32>,
     pub started_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
     /// Why it ended as it did, when there is something to say.

@@ -131,6 +131,26 @@ impl Approvals {
         .await?
     }
 
+    /// The same for a call that answers the question by which the server ended `round`, a run of an
+    /// item: it goes on with that approval.
+    ///
+    /// # Errors
+    /// As for [`Self::submit`].
+    pub async fn submit_next(
+        &self,
+        action: Action,
+        round: (ApprovalId, u32),
+        patience: Duration,
+    ) -> Result<Ticket, ApprovalError> {
+        let patience = u32::try_from(patience.as_secs()).unwrap_or(u32::MAX).max(1);
+        self.change(
+            Durability::Process,
+            move |queue, now| queue.submit_next(action, round, patience, now),
+            |this, item| item.map(|item| Ticket::new(this, &item)),
+        )
+        .await?
+    }
+
     /// Answers questions, each of `ids` for itself: the first answer to each counts. Approving needs
     /// the PIN when one is set; denying never does.
     ///
@@ -406,10 +426,14 @@ impl Approvals {
         self.inner.pin.clear(old, &by).await
     }
 
-    async fn claim(&self, id: ApprovalId) -> Result<Option<Execution>, Arc<StoreError>> {
+    async fn claim(
+        &self,
+        id: ApprovalId,
+        input_run: Option<u32>,
+    ) -> Result<Option<Execution>, Arc<StoreError>> {
         self.change(
             Durability::Power,
-            move |queue, now| queue.claim(id, now),
+            move |queue, now| queue.claim(id, input_run, now),
             |this, item| item.map(|item| Execution::new(this.clone(), item)),
         )
         .await

@@ -13,6 +13,8 @@ pub struct Ticket {
     approvals: Approvals,
     live: Arc<Live>,
     number: u64,
+    /// Of the item as it was joined.
+    input_run: Option<u32>,
 }
 
 impl Ticket {
@@ -22,6 +24,7 @@ impl Ticket {
             approvals: approvals.clone(),
             live,
             number,
+            input_run: item.input_run,
         }
     }
 
@@ -49,7 +52,7 @@ impl Ticket {
     /// The item is not approved (any more), or this could not be recorded.
     pub async fn claim(&self) -> Result<Execution, ClaimError> {
         self.newest_while(State::Approved).await?;
-        match self.approvals.claim(self.id()).await {
+        match self.approvals.claim(self.id(), self.input_run).await {
             Ok(Some(execution)) => Ok(execution.handed_over()),
             Ok(None) => Err(ClaimError::Unclaimable(self.item())),
             Err(error) => Err(ClaimError::Store(error)),
@@ -73,9 +76,10 @@ impl Ticket {
     /// Waits until no newer call waits at the item, as long as that has `state`.
     async fn newest_while(&self, state: State) -> Result<(), ClaimError> {
         let mut holders = self.live.holders.subscribe();
+        let has_moved = |item: &Item| item.state != state || item.input_run != self.input_run;
         loop {
             let item = self.item();
-            if item.state != state {
+            if has_moved(&item) {
                 return Err(ClaimError::Unclaimable(item));
             }
             let is_newest = holders
@@ -87,7 +91,7 @@ impl Ticket {
             }
             tokio::select! {
                 _ = holders.changed() => {}
-                _ = self.until(|item| item.state != state) => {}
+                _ = self.until(has_moved) => {}
             }
         }
     }

@@ -115,6 +115,7 @@ mod tests {
             decision: None,
             edited: None,
             runs: 0,
+            input_run: None,
             started_at: None,
             ended_at: None,
             outcome: None,

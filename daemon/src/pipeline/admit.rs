@@ -117,7 +117,7 @@ impl Inner {
             }
             if resumes {
                 let call = self.asked(&server, &request, message, digest).await?;
-                rewritten = Some(call.outgoing(None)?);
+                rewritten = Some(call.outgoing(None, false)?);
             }
         }
         let traits = traits(&request.headers, envelope.as_ref());

@@ -33,12 +33,12 @@ pub(super) struct Question {
 }
 
 impl Question {
-    /// Whether it is the one that `item` puts: the same rules of `server`, the same address and the
-    /// same tool.
-    pub(super) fn is_of(&self, item: &Item, server: &Server) -> bool {
+    /// Whether it is the one that `item` puts: the same rules of `server`, the same address that the
+    /// call goes to, and the same tool.
+    pub(super) fn is_of(&self, item: &Item, server: &Server, address: &str) -> bool {
         let definition = self.tool.as_ref().map(|tool| tool.definition.digest);
         item.action.policy_version == server.policy.version()
-            && item.action.address == server.config.url.as_str()
+            && item.action.address == address
             && item.action.tool_digest == definition
     }
 }

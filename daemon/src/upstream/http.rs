@@ -246,6 +246,11 @@ fn failure(outgoing: &Outgoing, error: legacy::Error) -> UpstreamError {
 }
 
 /// The server's URL with `suffix` behind its path and `query` behind its own query.
+/// The URL that a request for `suffix` and `query` goes to, where `base` is the server's.
+pub fn address(base: &Url, suffix: &str, query: Option<&str>) -> Result<String, UpstreamError> {
+    Ok(target(base, suffix, query)?.to_string())
+}
+
 fn target(base: &Url, suffix: &str, query: Option<&str>) -> Result<Uri, UpstreamError> {
     let suffix = suffix.strip_prefix('/').unwrap_or(suffix);
     check_suffix(suffix)?;

@@ -4,4 +4,4 @@ mod headers;
 mod http;
 
 pub use self::headers::keep_relayable;
-pub use self::http::{Outgoing, Upstream, UpstreamError};
+pub use self::http::{Outgoing, Upstream, UpstreamError, address};

@@ -10,14 +10,16 @@ use crate::approval::item::{Item, Settled, State};
 use crate::types::ApprovalId;
 
 impl Queue {
-    /// Makes an approved item executing; `None` when it is not approved (any more).
+    /// Makes an approved item executing, for a call that brings the answer to the question that ended
+    /// run `input_run`, if one did; `None` when it is not approved (any more) for that.
     pub(in crate::approval) fn claim(
         &mut self,
         id: ApprovalId,
+        input_run: Option<u32>,
         now: Timestamp,
     ) -> Option<Arc<Item>> {
         let item = Arc::clone(self.live.get(&id)?);
-        if item.state != State::Approved {
+        if item.state != State::Approved || item.input_run != input_run {
             return None;
         }
         // Whoever approved it was told of the earlier one.
@@ -46,6 +48,10 @@ impl Queue {
             return;
         }
         let granted = item.is_granted();
+        let input_run = match settled {
+            Settled::InputRequired => Some(run),
+            _ => item.input_run,
+        };
         let (state, outcome) = match settled {
             Settled::Done => (State::Done, None),
             Settled::Failed { why } => (State::Failed, Some(why)),
@@ -67,6 +73,7 @@ impl Queue {
         self.put(Item {
             state,
             expires_at,
+            input_run,
             ended_at: (!state.is_live()).then_some(now),
             outcome,
             ..Item::clone(&item)

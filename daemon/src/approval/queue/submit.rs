@@ -63,6 +63,7 @@ impl Queue {
             decision: granted,
             edited: None,
             runs: 0,
+            input_run: None,
             started_at: None,
             ended_at: None,
             outcome: None,
@@ -70,12 +71,34 @@ impl Queue {
         }))
     }
 
+    /// The same for a call that answers the question by which the server ended run `run` of item
+    /// `id`: it goes on with the approval of that.
+    pub(in crate::approval) fn submit_next(
+        &mut self,
+        action: Action,
+        (id, run): (ApprovalId, u32),
+        patience_seconds: u32,
+        now: Timestamp,
+    ) -> Result<Arc<Item>, ApprovalError> {
+        let goes_on = self.same_call(&action.key()).find(|item| {
+            item.id == id
+                && item.state == State::Approved
+                && item.input_run == Some(run)
+                && item.action.policy_version == action.policy_version
+        });
+        match goes_on {
+            Some(item) => Ok(Arc::clone(item)),
+            None => self.submit(action, patience_seconds, now),
+        }
+    }
+
     /// An approved item before a pending one. What a grant approved belongs to the call it was made
-    /// for: the same call twice at once is two calls then.
+    /// for: the same call twice at once is two calls then. What the server has asked back about has
+    /// been sent: the call from its beginning is another one.
     fn joinable(&self, key: &Digest) -> Option<&Arc<Item>> {
         let of = |state| {
             self.same_call(key)
-                .find(|item| item.state == state && !item.is_granted())
+                .find(|item| item.state == state && !item.is_granted() && item.input_run.is_none())
         };
         of(State::Approved).or_else(|| of(State::Pending))
     }

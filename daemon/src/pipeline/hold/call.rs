@@ -21,7 +21,7 @@ use crate::pipeline::record::Record;
 use crate::pipeline::sessions::SessionKey;
 use crate::registry::Server;
 use crate::types::{ApprovalId, Caller, Digest};
-use crate::upstream::Outgoing;
+use crate::upstream::{Outgoing, address};
 
 /// Answers are read and put into our stream, which needs them as they are.
 const UNREADABLE: [http::HeaderName; 1] = [ACCEPT_ENCODING];
@@ -48,6 +48,8 @@ pub(in crate::pipeline) struct AskedCall {
     pub(super) resumed: Option<Sealed>,
     /// It brought a state of ours, so what it has of ours must not reach the server.
     brought_ours: bool,
+    /// It brought a state, or answers to questions, whoever's.
+    brought_any: bool,
     method: Method,
     path: String,
     query: Option<String>,
@@ -94,6 +96,7 @@ impl AskedCall {
             asked: request.asked.clone(),
             resumed: None,
             brought_ours: false,
+            brought_any: params.request_state.is_some() || params.input_responses.is_some(),
             method: request.method.clone(),
             path: request.path.clone(),
             query: request.query.clone(),
@@ -129,6 +132,12 @@ impl AskedCall {
         self.arguments.as_deref()
     }
 
+    /// The URL that it goes to.
+    pub(super) fn address(&self) -> Result<String, CallError> {
+        let url = &self.server.config.url;
+        Ok(address(url, &self.path, self.query.as_deref())?)
+    }
+
     /// Headers repeat arguments in a way that only the tool's schema tells (`Mcp-Param-*`).
     pub(super) fn is_editable(&self) -> bool {
         let repeats = |name: &http::HeaderName| name.as_str().starts_with("mcp-param-");
@@ -136,16 +145,22 @@ impl AskedCall {
     }
 
     /// What goes to the server: the very bytes that came, except for `edited` arguments and for what
-    /// is between the client and us.
+    /// is between the client and us. Of a call that `was_shown` to a person nothing goes that they
+    /// were not shown: answers to what the server never asked among it.
     pub(in crate::pipeline) fn outgoing(
         &self,
         edited: Option<&str>,
+        was_shown: bool,
     ) -> Result<Outgoing, CallError> {
         let mut edits = Vec::new();
         if let Some(arguments) = edited {
+            // The question may be that of a repetition with other headers.
+            if !self.is_editable() {
+                return Err(CallError::Unwritable);
+            }
             edits.push(("arguments", Edit::Put(arguments.into())));
         }
-        if self.brought_ours {
+        if self.brought_ours || (was_shown && self.brought_any) {
             edits.extend(self.without_ours());
         }
         let body = if edits.is_empty() {
@@ -178,7 +193,7 @@ impl AskedCall {
         let responses = self
             .input_responses
             .as_ref()
-            .filter(|_| self.resumed.is_some())
+            .filter(|_| self.resumed.as_ref().is_some_and(Sealed::is_of_server))
             .and_then(|json| theirs(json));
         let put = |json: Option<String>| json.map_or(Edit::Drop, |json| Edit::Put(json.into()));
         [

@@ -24,6 +24,7 @@ pub(super) use self::call::{AskedCall, Known};
 pub use self::carrier::MARKER;
 use self::carrier::Mode;
 pub use self::seal::SealError;
+use self::seal::Sealed;
 pub(super) use self::seal::{Sealer, is_ours};
 use self::send::Permission;
 pub(super) use self::send::carry;
@@ -124,7 +125,7 @@ impl Inner {
         let action = Action {
             caller,
             server: call.server.name.clone(),
-            address: call.server.config.url.to_string(),
+            address: call.address()?,
             tool: call.tool.clone(),
             tool_digest: definition.map(|definition| definition.digest),
             tool_definition: definition.map(|definition| definition.json.to_string()),
@@ -137,10 +138,12 @@ impl Inner {
             accepts_weak: policy.accepts_weak_approval(),
             keep_arguments: self.audit.keeps_arguments(),
         };
-        Ok(self
-            .approvals
-            .submit(action, self.settings.patience)
-            .await?)
+        let patience = self.settings.patience;
+        let round = call.resumed.as_ref().and_then(Sealed::round);
+        Ok(match round {
+            Some(round) => self.approvals.submit_next(action, round, patience).await?,
+            None => self.approvals.submit(action, patience).await?,
+        })
     }
 
     /// How the asking client itself can ask its user.

@@ -61,12 +61,13 @@ impl Inner {
             Err(ApprovalError::NotFound(_)) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
+        let used =
+            CallError::State("requestState was used already: a call is approved for one time");
         match item.state {
+            State::Approved if item.input_run != state.run => Err(used),
             State::Pending | State::Approved | State::Withdrawn => Ok(None),
             State::Denied | State::Expired => Ok(Some(item)),
-            State::Executing | State::Done | State::Failed | State::OutcomeUnknown => Err(
-                CallError::State("requestState was used already: a call is approved for one time"),
-            ),
+            State::Executing | State::Done | State::Failed | State::OutcomeUnknown => Err(used),
         }
     }
 

@@ -3,7 +3,8 @@
 //! The client is no place for trust, so the state is sealed (AES-256-GCM) and says for whom and for
 //! what it was made. Inside it lies the state that the server gave, if it gave one, so that both
 //! questions share the one round trip. That it is used once is the queue's business: the approval it
-//! names can be used once.
+//! names can be used once, and once more for each question of the server's, with the state that came
+//! with that.
 
 use std::sync::Arc;
 
@@ -32,6 +33,8 @@ pub(in crate::pipeline) struct Sealed {
     pub(super) tool: String,
     pub(super) argument_digest: Digest,
     pub(super) approval: ApprovalId,
+    /// Which run of it the server ended with a question, if that is what the client was given.
+    pub(super) run: Option<u32>,
     pub(super) made_at: Timestamp,
     pub(super) expires_at: Timestamp,
     /// What the server gave, to be handed back to it.
@@ -127,6 +130,16 @@ impl Sealed {
         self.expires_at <= now
     }
 
+    /// The run of an approval that a call with this state goes on from.
+    pub(super) fn round(&self) -> Option<(ApprovalId, u32)> {
+        self.run.map(|run| (self.approval, run))
+    }
+
+    /// Whether the server has asked the client something.
+    pub(super) fn is_of_server(&self) -> bool {
+        self.run.is_some() || self.inner.is_some()
+    }
+
     /// How long ago the client got it.
     pub(super) fn age(&self, now: Timestamp) -> SignedDuration {
         now.duration_since(self.made_at)
@@ -177,6 +190,7 @@ mod tests {
             tool: "drop".to_owned(),
             argument_digest: Digest::of(b"{}"),
             approval: ApprovalId::random().unwrap(),
+            run: None,
             made_at: Timestamp::UNIX_EPOCH,
             expires_at: Timestamp::UNIX_EPOCH,
             inner: Some("theirs".to_owned()),

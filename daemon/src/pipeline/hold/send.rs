@@ -39,6 +39,11 @@ impl Permission {
         }
     }
 
+    /// Whether somebody approved this very call, as it was shown.
+    fn was_shown(&self) -> bool {
+        matches!(self, Self::Approved(execution) if !execution.item().is_granted())
+    }
+
     fn settle(self, settled: Settled) {
         match self {
             Self::Approved(execution) => execution.settle(settled),
@@ -59,8 +64,8 @@ impl Unsent {
         let why = error.to_string();
         if let Some(permission) = self.0.take() {
             permission.settle(match error {
-                // What the policy never allows is not worth another try.
-                CallError::Refused { .. } => Settled::Failed { why },
+                // What the policy never allows, or cannot be written, is not worth another try.
+                CallError::Refused { .. } | CallError::Unwritable => Settled::Failed { why },
                 _ => Settled::NotSent { why },
             });
         }
@@ -200,7 +205,8 @@ impl Waiting {
         permission: Option<&Permission>,
     ) -> Result<(Outgoing, Authorization), CallError> {
         let edited = permission.and_then(Permission::edited);
-        let outgoing = self.call.outgoing(edited)?;
+        let was_shown = permission.is_some_and(Permission::was_shown);
+        let outgoing = self.call.outgoing(edited, was_shown)?;
         let authorization = self.inner.authorize(&self.call.server).await?;
         // Last: between the decision and here there was time for anything to change.
         self.still_stands(permission)?;
@@ -216,6 +222,7 @@ impl Waiting {
         if server.config.url != call.server.config.url {
             return Err(overtaken());
         }
+        let address = call.address()?;
         let edited = permission.and_then(Permission::edited);
         let edited: Option<&RawValue> = edited
             .map(serde_json::from_str)
@@ -229,7 +236,7 @@ impl Waiting {
             (Judgement::Deny(error), _) => Err(error),
             (Judgement::Allow { .. }, _) => Ok(()),
             (Judgement::Ask(question), Some(Permission::Approved(execution)))
-                if question.is_of(execution.item(), &server) =>
+                if question.is_of(execution.item(), &server, &address) =>
             {
                 Ok(())
             }
@@ -246,7 +253,9 @@ impl Waiting {
     ) -> AnswerReader {
         // The next call is asked about, or allowed, by itself where nobody saw this one.
         let stamp = match permission {
-            Permission::Approved(execution) if !execution.item().is_granted() => self.stamp(),
+            Permission::Approved(execution) if permission.was_shown() => {
+                self.stamp(Some(execution.item().runs))
+            }
             _ => None,
         };
         AnswerReader::new((&self.call.id, self.call.modern), head, into, stamp)

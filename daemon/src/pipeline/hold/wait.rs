@@ -239,7 +239,11 @@ impl Waiting {
             Judgement::Ask(question) => question,
         };
         let item = self.ticket.item();
-        if question.is_of(&item, &self.call.server) && item.state != State::Withdrawn {
+        let address = match self.call.address() {
+            Ok(address) => address,
+            Err(error) => return Some(Turn::Fail(error)),
+        };
+        if question.is_of(&item, &self.call.server, &address) && item.state != State::Withdrawn {
             return None;
         }
         self.withdraw("the policy, the tool or the address is another one now")
@@ -318,7 +322,7 @@ impl Waiting {
 
     /// 2026-07-28: the client asks its user and makes the call again.
     pub(super) fn input_required(&self, item: &Item) -> Result<Bytes, CallError> {
-        let (Some(mode), Some(stamp)) = (self.mode, self.stamp()) else {
+        let (Some(mode), Some(stamp)) = (self.mode, self.stamp(None)) else {
             return Ok(self.pending(item));
         };
         let inner = self.call.resumed.as_ref();
@@ -333,8 +337,8 @@ impl Waiting {
         Ok(serde_json::to_vec(&answer).unwrap_or_default().into())
     }
 
-    /// Makes states that lead back here.
-    pub(super) fn stamp(&self) -> Option<Stamp> {
+    /// Makes states that lead back here: to the question, or to the end of run `run` of it.
+    pub(super) fn stamp(&self, run: Option<u32>) -> Option<Stamp> {
         let inner = &self.inner;
         let call = Sealed {
             principal: self.call.principal.clone(),
@@ -342,6 +346,7 @@ impl Waiting {
             tool: self.call.tool.clone(),
             argument_digest: self.call.argument_digest,
             approval: self.ticket.id(),
+            run,
             made_at: inner.clock.now(),
             expires_at: inner.clock.now(),
             inner: None,

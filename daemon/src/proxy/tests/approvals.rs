@@ -3,6 +3,7 @@
 mod carriers;
 mod changes;
 mod endings;
+mod shown;
 
 use std::sync::Arc;
 use std::sync::Mutex;

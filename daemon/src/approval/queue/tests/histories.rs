@@ -122,7 +122,8 @@ impl World {
             }
             Step::Claim { which } => {
                 let Some(id) = self.pick(which) else { return };
-                if let Some(item) = self.queue.claim(id, at(self.now)) {
+                let input_run = self.seen[&id].item.input_run;
+                if let Some(item) = self.queue.claim(id, input_run, at(self.now)) {
                     assert_eq!(item.state, State::Executing);
                     assert!(
                         item.expires_at > at(self.now),

@@ -73,11 +73,13 @@ fn calls_under_a_grant_are_calls_of_their_own() {
     queue
         .decide(asked.id, &always, &person(), true, at(0))
         .unwrap();
-    queue.claim(asked.id, at(0)).unwrap();
+    queue.claim(asked.id, None, at(0)).unwrap();
     let one = submit(&mut queue, call(0, 0, 0));
     let other = submit(&mut queue, call(0, 0, 0));
     assert_ne!(one.id, other.id);
-    assert!(queue.claim(one.id, at(0)).is_some() && queue.claim(other.id, at(0)).is_some());
+    assert!(
+        queue.claim(one.id, None, at(0)).is_some() && queue.claim(other.id, None, at(0)).is_some()
+    );
     assert_eq!(
         submit(&mut queue, call(1, 0, 0)).state,
         State::Pending,
@@ -114,7 +116,7 @@ fn a_call_of_unknown_outcome_is_asked_about_even_under_a_grant() {
     queue
         .decide(asked.id, &always, &person(), true, at(0))
         .unwrap();
-    let item = queue.claim(asked.id, at(0)).unwrap();
+    let item = queue.claim(asked.id, None, at(0)).unwrap();
     let why = "lost".to_owned();
     queue.settle(item.id, item.runs, Settled::Unknown { why }, at(0));
     let again = submit(&mut queue, call(0, 0, 0));
@@ -125,7 +127,7 @@ fn a_call_of_unknown_outcome_is_asked_about_even_under_a_grant() {
     queue
         .decide(again.id, &approve(Remember::Once), &person(), true, at(0))
         .unwrap();
-    queue.claim(again.id, at(0)).unwrap();
+    queue.claim(again.id, None, at(0)).unwrap();
     queue.settle(again.id, 1, Settled::Done, at(0));
     assert_eq!(submit(&mut queue, call(0, 0, 0)).state, State::Approved);
 }
@@ -148,4 +150,32 @@ fn the_asking_client_decides_only_where_that_is_accepted_and_only_once() {
     assert!(!decide(lax, &always, true));
     assert!(decide(lax, &once, true));
     assert!(decide(strict, &deny(), false));
+}
+
+#[test]
+fn what_the_server_asked_back_about_goes_on_with_the_answer_to_that_alone() {
+    let mut queue = Queue::default();
+    let asked = submit(&mut queue, call(0, 0, 0)).id;
+    queue
+        .decide(asked, &approve(Remember::Once), &person(), true, at(0))
+        .unwrap();
+    queue.claim(asked, None, at(0)).unwrap();
+    queue.settle(asked, 1, Settled::InputRequired, at(0));
+    let anew = submit(&mut queue, call(0, 0, 0));
+    assert_eq!((anew.state, anew.earlier), (State::Pending, Some(asked)));
+    assert!(queue.claim(asked, None, at(0)).is_none());
+
+    let next = |queue: &mut Queue, run| {
+        let item = queue.submit_next(call(0, 0, 0), (asked, run), PATIENCE, at(0));
+        item.unwrap().id
+    };
+    assert_eq!(next(&mut queue, 1), asked);
+    queue.claim(asked, Some(1), at(0)).unwrap();
+    queue.settle(asked, 2, Settled::InputRequired, at(0));
+    assert_eq!(next(&mut queue, 1), anew.id, "that answer was used");
+    assert!(queue.claim(asked, Some(1), at(0)).is_none());
+    queue.claim(asked, Some(2), at(0)).unwrap();
+    let why = "no connection".to_owned();
+    queue.settle(asked, 3, Settled::NotSent { why }, at(0));
+    assert_eq!(next(&mut queue, 2), asked, "it was not used");
 }

@@ -244,6 +244,28 @@ async fn the_servers_own_question_shares_the_state_and_nobody_is_asked_twice() {
 }
 
 #[tokio::test]
+async fn a_call_that_the_server_asks_back_about_runs_on_with_its_latest_state_alone() {
+    let sent = Sent::default();
+    let bridge = holding(0, server(&sent, asks_back)).await;
+    let first = modern(1, json!({"n": 1}), json!({"url": {}}));
+    let asked = bridge.modern(&first).await;
+    let item = bridge.asked().await;
+    bridge.decide(item.id, Verdict::approve()).await;
+    let theirs = bridge.modern(&again(&first, 2, &asked, accepted())).await;
+    bridge.until(item.id, State::Approved).await;
+
+    let bare = bridge.modern(&first).await;
+    assert!(bare["result"]["inputRequests"][OURS].is_object(), "{bare}");
+    assert_ne!(bridge.asked().await.id, item.id);
+    let old = bridge.modern(&again(&first, 3, &asked, accepted())).await;
+    assert_eq!(old["error"]["code"], -32602, "{old}");
+    assert_eq!(sent.calls(), 1);
+
+    let answer = bridge.modern(&again(&first, 4, &theirs, json!({}))).await;
+    assert_eq!(text_of(&answer), "done");
+}
+
+#[tokio::test]
 async fn a_servers_state_passes_untouched_where_nobody_was_asked() {
     let sent = Sent::default();
     let bridge = holding(60, server(&sent, asks_back)).await;
