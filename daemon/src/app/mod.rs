@@ -103,7 +103,12 @@ impl App {
         let key_store = vault.key_source().to_string();
         let lifecycle = Lifecycle::new();
         let clock = Arc::new(SystemClock);
-        let audit = Audit::new(store.clone(), clock.clone(), config.audit.clone());
+        let audit = Audit::new(
+            store.clone(),
+            clock.clone(),
+            lifecycle.clone(),
+            config.audit.clone(),
+        );
         let http = HttpServer::bind(&config).await.map_err(fail)?;
         let base_url = http.base_url();
 

@@ -14,16 +14,18 @@ mod page;
 mod prune;
 #[cfg(test)]
 mod tests;
+mod unfinished;
 mod verify;
 
 use std::borrow::Cow;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 
 use crate::clock::SharedClock;
 use crate::config::{AuditArguments, AuditConfig};
@@ -39,6 +41,10 @@ pub use self::verify::{Break, Fault, Verdict};
 
 /// Longest arguments that are kept in a record.
 const MAX_ARGUMENTS: usize = 64 * 1024;
+/// How long to wait before a record of what has happened already is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// Records that are tried again at the same time; further ones are given up.
+const MAX_RETRIES: usize = 1_000;
 const PRUNE_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The arguments of a call as a record holds them: without the tokens of clients. None when they are
@@ -52,17 +58,26 @@ pub fn kept_arguments(arguments: &str) -> Option<Cow<'_, str>> {
 pub struct Audit {
     store: Store,
     clock: SharedClock,
+    lifecycle: Lifecycle,
     settings: Arc<RwLock<AuditConfig>>,
+    retries: Arc<Semaphore>,
     /// One at a time: it reads everything.
     verifying: Arc<Mutex<()>>,
 }
 
 impl Audit {
-    pub fn new(store: Store, clock: SharedClock, settings: AuditConfig) -> Self {
+    pub fn new(
+        store: Store,
+        clock: SharedClock,
+        lifecycle: Lifecycle,
+        settings: AuditConfig,
+    ) -> Self {
         Self {
             store,
             clock,
+            lifecycle,
             settings: Arc::new(RwLock::new(settings)),
+            retries: Arc::new(Semaphore::new(MAX_RETRIES)),
             verifying: Arc::default(),
         }
     }
@@ -71,7 +86,8 @@ impl Audit {
     #[cfg(test)]
     pub(crate) fn temporary() -> Self {
         let clock = crate::clock::ManualClock::at(Timestamp::UNIX_EPOCH);
-        Self::new(Store::temporary(), clock, AuditConfig::default())
+        let lifecycle = Lifecycle::new();
+        Self::new(Store::temporary(), clock, lifecycle, AuditConfig::default())
     }
 
     /// Makes every later record fail.
@@ -114,14 +130,60 @@ impl Audit {
     }
 
     /// For what has happened already and cannot be undone: a record that cannot be written is a line
-    /// of the program's log instead.
+    /// of the program's log, and is tried again in the background.
     pub async fn record_afterwards(&self, event: Event) {
+        if let Err(error) = self.record(event.clone()).await {
+            self.retry(event, error);
+        }
+    }
+
+    /// As [`Self::record_afterwards`], for whoever cannot wait. The record has its place before those
+    /// that are asked for later.
+    pub fn record_in_background(&self, event: Event) {
+        let (this, first) = (self.clone(), event.clone());
+        // Polled once, it is in the hands of the writer.
+        let mut recording = Box::pin(async move { this.record(first).await });
+        let recorded = (&mut recording).now_or_never();
+        if matches!(recorded, Some(Ok(_))) {
+            return;
+        }
+        let this = self.clone();
+        self.lifecycle.spawn("audit record", async move {
+            let recorded = match recorded {
+                Some(recorded) => recorded,
+                None => recording.await,
+            };
+            if let Err(error) = recorded {
+                this.retry(event, error);
+            }
+        });
+    }
+
+    /// Tries until it succeeds or the daemon stops. Callers make refusals at will, so only so many.
+    fn retry(&self, event: Event, mut error: StoreError) {
         let kind = event.kind.as_str();
         let server = event.server.as_ref().map(|server| server.to_string());
-        if let Err(error) = self.record(event).await {
+        let Ok(permit) = Arc::clone(&self.retries).try_acquire_owned() else {
             let error = chain(&error);
             tracing::error!(kind, server, error, "not in the audit log");
-        }
+            return;
+        };
+        let this = self.clone();
+        self.lifecycle.spawn("audit record", async move {
+            let _permit = permit;
+            loop {
+                let reason = chain(&error);
+                tracing::error!(kind, server, error = reason, "not in the audit log yet");
+                tokio::select! {
+                    () = tokio::time::sleep(RETRY) => {}
+                    () = this.lifecycle.stopping() => return,
+                }
+                match this.record(event.clone()).await {
+                    Ok(_) => return,
+                    Err(again) => error = again,
+                }
+            }
+        });
     }
 
     /// Whether records hold the arguments of calls, or only their digest.
@@ -138,7 +200,8 @@ impl Audit {
         }
     }
 
-    /// Records the start of the daemon, and how it ended before. False if that end was not clean.
+    /// Records the start of the daemon, and how it ended before. False if that end was not clean. Of
+    /// calls that the daemon before did not see end it records that their outcome is unknown.
     ///
     /// # Errors
     /// The record is not written.
@@ -153,7 +216,11 @@ impl Audit {
                 "pid": std::process::id(),
                 "clean_end_before": clean,
             });
+            let ends = unfinished::ends(tx)?;
             append(tx, at, &Event::new(Kind::DaemonStarted).detail(detail))?;
+            for end in &ends {
+                append(tx, at, end)?;
+            }
             Ok(clean)
         });
         start.await

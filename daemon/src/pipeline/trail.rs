@@ -4,7 +4,6 @@
 
 use std::time::Instant;
 
-use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 use super::error::CallError;
@@ -82,11 +81,7 @@ impl Trail {
         let took = self.since.elapsed().as_millis();
         detail["call"] = json!(self.begun);
         detail["duration_ms"] = json!(u64::try_from(took).unwrap_or(u64::MAX));
-        // Polled once, it is in the hands of the writer.
-        let _ = self
-            .audit
-            .record_afterwards(end.detail(detail))
-            .now_or_never();
+        self.audit.record_in_background(end.detail(detail));
     }
 }
 
@@ -101,5 +96,5 @@ pub(super) fn refused(audit: &Audit, subject: &Subject<'_>, why: &str) {
     let event = subject
         .event(Kind::CallRefused)
         .detail(json!({ "why": why }));
-    let _ = audit.record_afterwards(event).now_or_never();
+    audit.record_in_background(event);
 }

@@ -38,6 +38,70 @@ async fn a_start_tells_whether_the_end_before_was_clean() {
 }
 
 #[tokio::test]
+async fn what_happened_is_recorded_as_soon_as_the_log_can_be_written_again() {
+    let audit = Audit::temporary();
+    let rename = async |sql: &'static str| {
+        let renamed = audit
+            .store
+            .write(Durability::Process, move |tx| tx.execute_batch(sql));
+        renamed.await.unwrap();
+    };
+    rename("ALTER TABLE audit_chain RENAME TO away").await;
+    assert!(audit.record(Event::new(Kind::PinSet)).await.is_err());
+    audit.record_in_background(Event::new(Kind::CallRefused));
+    audit
+        .record_afterwards(Event::new(Kind::PolicyChanged))
+        .await;
+    let mut commits = audit.subscribe();
+    rename("ALTER TABLE away RENAME TO audit_chain").await;
+    let recorded = async {
+        loop {
+            let page = audit.page(Filter::default(), None, 9).await.unwrap();
+            if page.len() == 2 {
+                break page;
+            }
+            commits.changed().await.unwrap();
+        }
+    };
+    let page = tokio::time::timeout(Duration::from_secs(20), recorded)
+        .await
+        .unwrap();
+    let mut kinds: Vec<_> = page.iter().map(|record| record.kind.as_str()).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["call.refused", "policy.changed"]);
+}
+
+#[tokio::test]
+async fn a_start_ends_the_calls_that_have_no_end() {
+    let audit = Audit::temporary();
+    audit.started().await.unwrap();
+    let call = |tool: &str| Event::new(Kind::CallStarted).tool(tool).actor("uid 7");
+    let server = "shop".parse().unwrap();
+    let lost = audit.record(call("pay").server(&server)).await.unwrap();
+    let ended = audit.record(call("look")).await.unwrap();
+    let end =
+        Event::new(Kind::CallFinished).detail(json!({ "outcome": "complete", "call": ended }));
+    audit.record(end).await.unwrap();
+    audit.started().await.unwrap();
+    audit.started().await.unwrap();
+    let filter = Filter {
+        kind: Some("call.finished".to_owned()),
+        ..Filter::default()
+    };
+    let page = audit.page(filter, None, 9).await.unwrap();
+    assert_eq!(page.len(), 2, "each once");
+    let detail: Value = serde_json::from_str(&page[0].detail).unwrap();
+    assert_eq!(
+        (&detail["outcome"], &detail["call"]),
+        (&json!("unknown"), &json!(lost))
+    );
+    assert_eq!(page[0].server.as_deref(), Some("shop"));
+    assert_eq!(page[0].tool.as_deref(), Some("pay"));
+    let verdict = audit.verify().await.unwrap();
+    assert!(matches!(verdict, Verdict::Intact { .. }), "{verdict:?}");
+}
+
+#[tokio::test]
 async fn pages_go_back_in_time_and_hold_what_was_asked_for() {
     let audit = Audit::temporary();
     for (kind, server) in [
@@ -148,7 +212,12 @@ async fn what_a_caller_sends_does_not_fill_the_disk() {
 #[tokio::test]
 async fn old_records_go_when_the_settings_say_so() {
     let clock = ManualClock::at(jiff::Timestamp::UNIX_EPOCH);
-    let audit = Audit::new(Store::temporary(), clock.clone(), AuditConfig::default());
+    let audit = Audit::new(
+        Store::temporary(),
+        clock.clone(),
+        Lifecycle::new(),
+        AuditConfig::default(),
+    );
     let old = prune::BATCH + 10;
     let filled = audit.store.write(Durability::Process, move |tx| {
         for _ in 0..old {

@@ -95,7 +95,12 @@ impl Bridge {
         let vault = Vault::open(&dir, &options).unwrap();
         let clock: SharedClock = Arc::new(SystemClock);
         let store = Store::temporary();
-        let audit = Audit::new(store.clone(), Arc::clone(&clock), config.audit.clone());
+        let audit = Audit::new(
+            store.clone(),
+            Arc::clone(&clock),
+            lifecycle.clone(),
+            config.audit.clone(),
+        );
         let credentials = Credentials::new(
             vault.clone(),
             audit.clone(),

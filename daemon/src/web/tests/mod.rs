@@ -60,7 +60,12 @@ impl Site {
         let approvals = approvals.await.unwrap();
         let catalog = Catalog::open(store.clone(), clock.clone(), lifecycle.clone());
         let catalog = catalog.await.unwrap();
-        let audit = Audit::new(store, clock.clone(), crate::config::AuditConfig::default());
+        let audit = Audit::new(
+            store,
+            clock.clone(),
+            lifecycle.clone(),
+            crate::config::AuditConfig::default(),
+        );
         let file = br#"{"version": "1.0", "servers": {"shop": {"url": "https://mcp.example"}}}"#;
         crate::paths::write_atomic(&config_dir.config_file(), file).unwrap();
         let registry = Registry::new(config_dir.clone(), &config);
