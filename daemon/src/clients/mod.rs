@@ -171,7 +171,7 @@ impl Clients {
             return Ok(());
         };
         let issued = self.inner.named(client.name());
-        // Another token of the same name may have another scope.
+        // Another token of the same name is another client.
         match issued.filter(|issued| issued.client == *client) {
             None => Err(ClientError::Unknown),
             Some(issued) if issued.is_expired(self.inner.now()) => {
@@ -206,7 +206,7 @@ impl Clients {
         }
         let secret = token::generate()?;
         let token = token::hash(secret.expose());
-        let client = Client::named(name, scope);
+        let client = Client::issued(name, scope, token);
         let now = self.inner.now();
         let expires_at = lifetime.map(|lifetime| now.saturating_add(lifetime));
         let issued = Arc::new(Issued::new(client, now, expires_at, None));

@@ -22,13 +22,14 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(Digest, Issued)> {
         servers: list(row, 2)?,
         tools: list(row, 3)?,
     };
+    let token = Digest::from_bytes(row.get(1)?);
     let issued = Issued::new(
-        Client::named(name, scope),
+        Client::issued(name, scope, token),
         row.get(4)?,
         row.get(5)?,
         row.get::<_, Option<i64>>(6)?,
     );
-    Ok((Digest::from_bytes(row.get(1)?), issued))
+    Ok((token, issued))
 }
 
 fn list<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<T>> {

@@ -119,6 +119,27 @@ async fn a_token_that_does_not_count_is_refused_and_never_ignored() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_given_again_is_another_client() {
+    let bench = bench(false).await;
+    let clients = &bench.clients;
+    let leaked = bench.add("ci", reading_gh()).await;
+    let identify = |clients: &Clients, token: &Secret| {
+        clients.identify(&at_port(), &with(token.expose())).unwrap()
+    };
+    let before = identify(clients, &leaked);
+    let reopened = open(&bench.store, &bench.clock, false).await;
+    let restarted = identify(&reopened, &leaked);
+    assert_eq!(restarted.principal(), before.principal());
+    clients.revoke(&name("ci"), &Decider::Daemon).await.unwrap();
+    let fresh = bench.add("ci", reading_gh()).await;
+    let after = identify(clients, &fresh);
+    assert_eq!(after.client(), before.client(), "rules go by the name");
+    assert_ne!(after.principal(), before.principal(), "approvals do not");
+    clients.recheck(&after).unwrap();
+    clients.recheck(&before).unwrap_err();
+}
+
+#[tokio::test]
 async fn a_token_expires_by_the_clock() {
     let bench = bench(false).await;
     let adding = bench

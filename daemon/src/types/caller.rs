@@ -141,7 +141,7 @@ impl Caller {
     /// if there is one, else user and program. Blocks as [`Caller::process`] does.
     pub fn principal(&self) -> String {
         if let Some(client) = &self.client {
-            return format!("client:{}", client.name());
+            return client.principal();
         }
         let uid = number(self.uid());
         match self.channel() {
@@ -200,7 +200,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::types::Scope;
+    use crate::types::{Digest, Scope};
 
     fn node() -> Process {
         Process {
@@ -230,6 +230,10 @@ mod tests {
         let ci = Client::named("ci".parse().unwrap(), Scope::default());
         let other = caller.with_client(ci);
         assert_eq!(other.principal(), "client:ci");
+        let token = Digest::from_bytes([0xab; 32]);
+        let issued = Client::issued("ci".parse().unwrap(), Scope::default(), token);
+        let issued = caller.with_client(issued).principal();
+        assert_eq!(issued, "client:ci token:abababababab");
         assert_eq!(looked.load(Ordering::Relaxed), 0);
         caller.resolve().await;
         assert_eq!(other.process(), &node());

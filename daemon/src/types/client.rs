@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{ClientName, Pattern, ServerName};
+use super::{ClientName, Digest, Pattern, ServerName};
 
 /// How a client's token begins: it is ours. Other values of `Authorization` are for somebody else.
 pub const CLIENT_TOKEN_PREFIX: &str = "mcpb_";
@@ -40,10 +40,12 @@ fn is_base64url(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
-/// Cheap to clone.
+/// Cheap to clone. Two tokens that were issued for the same name are two clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
     name: ClientName,
+    /// The hash of its token; None for a client that has none.
+    token: Option<Digest>,
     scope: Arc<Scope>,
 }
 
@@ -57,10 +59,29 @@ pub struct Scope {
 }
 
 impl Client {
+    /// A client as rules see it, with no token.
     pub fn named(name: ClientName, scope: Scope) -> Self {
         Self {
             name,
+            token: None,
             scope: Arc::new(scope),
+        }
+    }
+
+    /// The client that has the token of which `token` is the hash.
+    pub fn issued(name: ClientName, scope: Scope, token: Digest) -> Self {
+        Self {
+            token: Some(token),
+            ..Self::named(name, scope)
+        }
+    }
+
+    /// Tells it from all others, also from one to which its name was given later: what a person
+    /// allowed to the one is nothing the other may use.
+    pub fn principal(&self) -> String {
+        match &self.token {
+            Some(token) => format!("client:{} token:{}", self.name, token.short()),
+            None => format!("client:{}", self.name),
         }
     }
 
