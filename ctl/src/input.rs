@@ -80,6 +80,8 @@ mod hidden {
 
     /// None when the person gave up.
     pub(super) fn line(what: &str) -> io::Result<Option<String>> {
+        #[cfg(unix)]
+        ended::give_back();
         let mut err = io::stderr().lock();
         // The prompt is a courtesy; reading works without it.
         let _ = write!(err, "{what}: ");
@@ -110,6 +112,55 @@ mod hidden {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Signals that would end the process and leave the terminal without lines and echo.
+    #[cfg(unix)]
+    mod ended {
+        use std::io;
+        use std::sync::Once;
+        use std::sync::mpsc::{SyncSender, sync_channel};
+
+        use crossterm::terminal::disable_raw_mode;
+        use tokio::signal::unix::{SignalKind, signal};
+
+        use crate::exit::Exit;
+
+        /// From now on they give the terminal back first.
+        pub(super) fn give_back() {
+            static ONCE: Once = Once::new();
+            ONCE.call_once(|| {
+                let (ready, registered) = sync_channel(1);
+                // A thread, because the one that reads keys waits for nothing else; and to the end,
+                // because a signal that is listened to once does nothing by itself any more.
+                std::thread::spawn(move || listen(&ready));
+                // The sender is gone when that failed, and reading works without it.
+                let _ = registered.recv();
+            });
+        }
+
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "unheard, the signal ends the process without destructors too"
+        )]
+        fn listen(ready: &SyncSender<()>) -> io::Result<()> {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_io()
+                .build()?;
+            runtime.block_on(async {
+                let mut hangup = signal(SignalKind::hangup())?;
+                let mut terminate = signal(SignalKind::terminate())?;
+                let _ = ready.send(());
+                tokio::select! {
+                    _ = hangup.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                io::Result::Ok(())
+            })?;
+            // A terminal that is gone needs nothing back.
+            let _ = disable_raw_mode();
+            std::process::exit(i32::from(Exit::Interrupted as u8))
         }
     }
 }

@@ -211,6 +211,14 @@ async fn the_terminal_is_given_back_however_it_ends() {
 async fn a_pin_is_typed_unseen_and_giving_up_gives_the_terminal_back() {
     let scenario = asking().await;
     let at_terminal = |arguments: &[&str]| Terminal::spawn(scenario.ctl.command(arguments));
+    for signal in [Signal::TERM, Signal::HUP] {
+        let mut setting = at_terminal(&["approvals", "pin", "set"]);
+        wait::until_true("keys to be read", || !setting.is_as_before()).await;
+        setting.press("24");
+        setting.signal(signal);
+        assert_eq!(setting.wait().await, 130, "{signal:?}");
+        assert!(setting.is_as_before(), "{signal:?}");
+    }
     let mut setting = at_terminal(&["approvals", "pin", "set"]);
     setting.wrote("new approval PIN: ", 1).await;
     setting.press("246X\x7f8\r");
