@@ -9,8 +9,11 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::approval::Item;
+use crate::mcp::canonical::canonical;
 use crate::mcp::edit::Members;
 use crate::pipeline::client::ClientView;
+use crate::types::ServerName;
+use crate::types::visible::visible_line;
 
 /// Marks results and notices that are ours, for clients that know us.
 pub const MARKER: &str = "io.github.mcp-oauth-bridge/approval";
@@ -18,6 +21,8 @@ pub const MARKER: &str = "io.github.mcp-oauth-bridge/approval";
 pub(super) const INPUT_KEY: &str = "io.github.mcp-oauth-bridge/approval";
 /// How ids of our own requests begin. The rest is random, so that a server's cannot be equal.
 pub(in crate::pipeline) const REQUEST_PREFIX: &str = "mcpbridge-";
+/// Characters of a question that is asked in a form.
+const FORM_LIMIT: usize = 1_000;
 /// Nobody reads and declines so fast: such a client declines by itself.
 const REFLEX: SignedDuration = SignedDuration::from_secs(1);
 
@@ -43,10 +48,20 @@ pub(super) fn marker(item: &Item) -> Value {
     json!({ MARKER: { "id": item.id, "state": item.state } })
 }
 
+/// What a form says about a call. None if nobody would read so much in a form: the end of it might
+/// stay unseen.
+pub(super) fn form(tool: &str, server: &ServerName, arguments: &str) -> Option<String> {
+    // As one text for all that mean the same: blanks between tokens could push something out of sight.
+    let arguments = visible_line(&canonical(arguments).ok()?);
+    let tool = visible_line(tool);
+    let text = format!("May {tool} of {server} run with these arguments?\n{arguments}");
+    (text.chars().count() <= FORM_LIMIT).then_some(text)
+}
+
 /// The params of `elicitation/create`.
 pub(super) fn elicitation(item: &Item, mode: Mode, base_url: &str) -> Value {
     let action = &item.action;
-    let (tool, server) = (&action.tool, &action.server);
+    let (tool, server) = (visible_line(&action.tool), &action.server);
     match mode {
         Mode::Url => json!({
             "mode": "url",
@@ -54,9 +69,7 @@ pub(super) fn elicitation(item: &Item, mode: Mode, base_url: &str) -> Value {
             "message": format!("Decide whether {tool} of {server} may run"),
         }),
         Mode::Form => json!({
-            "message": format!(
-                "May {tool} of {server} run with these arguments?\n{}", item.arguments()
-            ),
+            "message": form(&action.tool, server, item.arguments()),
             "requestedSchema": {
                 "type": "object",
                 "properties": {
@@ -173,6 +186,20 @@ mod tests {
         ] {
             assert_eq!(read(json, millis), expected, "{json}");
         }
+    }
+
+    #[test]
+    fn a_form_shows_all_of_a_call_or_nothing() {
+        let server = "up".parse().unwrap();
+        let form = |tool, arguments: &str| form(tool, &server, arguments);
+        let blanks = " ".repeat(FORM_LIMIT);
+        let padded = format!("{{\"a\":1,{blanks}\"b\":\"x\\u202ey\"}}");
+        assert_eq!(
+            form("pay\u{200b}\nnow", &padded).unwrap(),
+            "May pay⟨U+200B⟩ now of up run with these arguments?\n{\"a\":1,\"b\":\"x⟨U+202E⟩y\"}"
+        );
+        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(FORM_LIMIT));
+        assert_eq!(form("pay", &long), None);
     }
 
     #[test]

@@ -154,6 +154,7 @@ impl Inner {
         }
         let may_fill_in = call.client.form
             && call.server.policy.accepts_weak_approval()
+            && carrier::form(&call.tool, &call.server.name, call.arguments()).is_some()
             && self.approvals.pin_state().await.set_at.is_none();
         Mode::of(&call.client, may_fill_in)
     }
