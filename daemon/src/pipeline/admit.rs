@@ -6,6 +6,7 @@ use http::{HeaderMap, Method};
 use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::basis::Basis;
 use super::client::ClientView;
 use super::error::CallError;
 use super::hold::{AskedCall, Known, is_ours};
@@ -19,7 +20,7 @@ use super::{Inner, RelayRequest, SESSION_ID};
 use crate::clients;
 use crate::mcp::{Envelope, Era, Message, canonical, headers};
 use crate::registry::Server;
-use crate::types::{Caller, Digest};
+use crate::types::Digest;
 use crate::upstream::Outgoing;
 
 /// What becomes of a request.
@@ -36,7 +37,10 @@ pub(super) struct Admitted {
     pub(super) outgoing: Outgoing,
     pub(super) traits: Traits,
     pub(super) expected: Option<Expected>,
-    pub(super) caller: Caller,
+    /// As it came, for another look at it.
+    pub(super) request: RelayRequest,
+    /// By what it was judged.
+    pub(super) basis: Basis,
     /// What a client that begins a session says about itself.
     pub(super) greeting: Option<ClientView>,
     pub(super) permit: OwnedSemaphorePermit,
@@ -65,6 +69,7 @@ impl Inner {
         request: RelayRequest,
         record: &mut Record,
     ) -> Result<Admission, CallError> {
+        let basis = Basis::of(self);
         let envelope = read(&request.method, &request.headers, &request.body)?;
         if let Some(envelope) = &envelope {
             record.describe(envelope, &request.method, &request.body);
@@ -147,7 +152,8 @@ impl Inner {
             outgoing,
             traits,
             expected,
-            caller: request.caller.clone(),
+            request,
+            basis,
             greeting,
             permit,
         })))
@@ -172,7 +178,7 @@ impl Inner {
         self.intercept(message, session, parties).await
     }
 
-    async fn judge_call(
+    pub(super) async fn judge_call(
         &self,
         server: &Server,
         request: &RelayRequest,

@@ -81,7 +81,7 @@ impl Inner {
             }
         };
         record.answered(relayed.status(), relayed.headers());
-        let caller = &admitted.caller;
+        let caller = &admitted.request.caller;
         if let Some(client) = admitted.greeting
             && let Some(session) = relayed.headers().get(SESSION_ID)
             && let Ok(session) = session.to_str()
@@ -98,7 +98,7 @@ impl Inner {
             let watched = Watched {
                 inner: self,
                 server: admitted.server,
-                caller: admitted.caller,
+                caller: admitted.request.caller,
                 outlives_client: admitted.traits.outlives_client && !expected.is_endless(),
                 expected,
             };
@@ -117,6 +117,7 @@ impl Inner {
 
     async fn answer(&self, admitted: &Admitted) -> Result<Response<Incoming>, CallError> {
         let authorization = self.authorize(&admitted.server).await?;
+        self.still_stands(admitted).await?;
         let aimed = Aimed {
             server: &admitted.server,
             outgoing: &admitted.outgoing,

@@ -4,6 +4,7 @@
 //! bytes it forwards, so what was judged is what the server gets.
 
 mod admit;
+mod basis;
 mod body;
 mod bounded;
 mod call;

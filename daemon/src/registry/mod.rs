@@ -132,6 +132,12 @@ impl Registry {
         self.published.subscribe()
     }
 
+    /// How many follow.
+    #[cfg(test)]
+    pub fn followers(&self) -> usize {
+        self.published.receiver_count()
+    }
+
     pub fn get(&self, name: &str) -> Result<Arc<Server>, RegistryError> {
         let unknown = || RegistryError::UnknownServer(name.chars().take(64).collect());
         self.snapshot().get(name).cloned().ok_or_else(unknown)

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::approval::Remember;
+use crate::store::Durability;
 use crate::types::Effect;
 
 #[tokio::test]
@@ -148,4 +149,28 @@ async fn what_was_approved_for_one_address_is_asked_about_at_another() {
     let second = bridge.asked().await;
     assert_ne!(second.action.address, first.action.address);
     assert_eq!((here.calls(), there.calls()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_call_that_a_rule_allowed_is_not_sent_when_it_is_denied_by_then() {
+    let sent = Sent::default();
+    let bridge = holding(60, server(&sent, done)).await;
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    // Its record waits behind this one, and it waits for its record.
+    let busy = bridge.store.write(Durability::Process, move |_| {
+        let _ = released.recv();
+        Ok(())
+    });
+    let body = call(json!(1), "fine");
+    let idle = bridge.registry.followers();
+    let changing = async {
+        while bridge.registry.followers() == idle {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        bridge.rule("fine", Effect::Deny).await;
+        release.send(()).unwrap();
+    };
+    let (_, (_, answer), ()) = tokio::join!(busy, bridge.post(&body), changing);
+    assert_eq!(answer["error"]["code"], -32602, "{answer}");
+    assert_eq!(sent.calls(), 0);
 }
