@@ -1,5 +1,6 @@
 //! A call's side of a question: waiting for the answer, using the approval, saying how it ended.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Approvals;
@@ -7,6 +8,10 @@ use super::board::Live;
 use super::error::ClaimError;
 use super::item::{Item, Settled, State};
 use crate::types::ApprovalId;
+
+/// Calls that wait at one item. They are one call made again and again, so that more are of no use, and
+/// each keeps a stream.
+const MAX_WAITING: usize = 8;
 
 /// One call that waits at an item. Dropping it withdraws the call; the question stays.
 pub struct Ticket {
@@ -40,6 +45,15 @@ impl Ticket {
     /// Waits until the item is no longer pending. Safe to cancel, and at once when it never was.
     pub async fn decided(&self) -> Arc<Item> {
         self.until(|item| item.state != State::Pending).await
+    }
+
+    /// Waits until this call is to make room for newer ones that wait at the item.
+    pub async fn crowded_out(&self) {
+        let mut holders = self.live.holders.subscribe();
+        let is_crowded =
+            |holders: &BTreeSet<u64>| holders.range(self.number..).count() > MAX_WAITING;
+        // The sender is in `self.live`, so the channel is open.
+        let _ = holders.wait_for(is_crowded).await;
     }
 
     /// Takes the approval for this call: the only way to send it. The record is on the disk before

@@ -163,6 +163,7 @@ impl Waiting {
                 Ok(()) = tools.changed() => Step::Judge,
                 Ok(()) = revocations.changed() => Step::Judge,
                 () = &mut end => return self.not_yet(),
+                () = self.ticket.crowded_out() => return self.not_yet(),
                 _ = tick.tick() => Step::KeepAlive,
             };
             let turn = match step {

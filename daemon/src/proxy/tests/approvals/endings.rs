@@ -118,3 +118,22 @@ impl Bridge {
             .collect()
     }
 }
+
+#[tokio::test]
+async fn of_too_many_repetitions_the_oldest_are_to_be_made_again() {
+    let sent = Sent::default();
+    let bridge = holding(60, server(&sent, done)).await;
+    let oldest = bridge.open(&ask(0), &[]).await;
+    let mut newer = Vec::new();
+    for id in 1..=8 {
+        newer.push(bridge.open(&ask(id), &[]).await);
+    }
+    let answer = events(oldest).await.pop().unwrap();
+    assert!(text_of(&answer).contains("Approval pending"), "{answer}");
+    let item = bridge.asked().await;
+    assert_eq!(bridge.approvals.waiting(item.id), 8);
+    bridge.decide(item.id, Verdict::approve()).await;
+    let newest = events(newer.pop().unwrap()).await.pop().unwrap();
+    assert_eq!(text_of(&newest), "done");
+    assert_eq!(sent.calls(), 1);
+}
