@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::error::Failure;
+use crate::pin::PinArgs;
 
 #[derive(Args)]
 pub struct RemoveArgs {
@@ -14,6 +15,8 @@ pub struct RemoveArgs {
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
+    #[command(flatten)]
+    pin: PinArgs,
 }
 
 #[derive(Serialize)]
@@ -24,10 +27,10 @@ struct Removed<'a> {
 
 pub async fn run(context: &Context, args: RemoveArgs) -> Result<(), Failure> {
     let client = context.connect().await?;
-    let mut servers = client.servers();
     // Asked before the question, so that nobody confirms a typing error.
     let name = args.name;
-    servers
+    client
+        .servers()
         .get_server(GetServerRequest { name: name.clone() })
         .await?;
     if !args.yes && !confirmed(context, &name)? {
@@ -37,8 +40,12 @@ pub async fn run(context: &Context, args: RemoveArgs) -> Result<(), Failure> {
         };
         return context.printer.done(&nothing, "nothing was removed");
     }
-    let request = RemoveServerRequest { name: name.clone() };
-    let warnings = servers.remove_server(request).await?.into_inner().warnings;
+    let remove = async |pin| {
+        let name = name.clone();
+        let request = RemoveServerRequest { name, pin };
+        client.servers().remove_server(request).await
+    };
+    let warnings = args.pin.send(context, &client, remove).await?.warnings;
     for warning in &warnings {
         context.printer.warn(warning);
     }

@@ -15,7 +15,7 @@ use super::{Control, decider, pin, server_name, status};
 use crate::config::{AuthMode, OAuthConfig, PolicyConfig, ServerConfig};
 use crate::credentials::{Farewell, ServerSecrets};
 use crate::policy::is_loosening;
-use crate::registry::{Added, PolicyEdit};
+use crate::registry::{Added, PolicyEdit, Server};
 use crate::types::{Decider, Effect, Secret, ServerName};
 
 /// Names a fixed header must not have: they belong to the connection or to the protocol.
@@ -105,13 +105,12 @@ impl Servers for Control {
         request: Request<v1::RemoveServerRequest>,
     ) -> Result<Response<v1::RemoveServerResponse>, Status> {
         let by = decider(&request).await;
-        let server = self
-            .registry
-            .get(&request.into_inner().name)
-            .map_err(status::of)?;
+        let request = request.into_inner();
+        let pin = pin(request.pin);
+        let server = self.registry.get(&request.name).map_err(status::of)?;
         let name = server.name.clone();
         let farewell = self
-            .finish(move |this| async move { this.remove(&name, &by).await })
+            .finish(move |this| async move { this.remove(&name, pin, &by).await })
             .await?;
         let warnings = self.revoke(farewell).await?;
         Ok(Response::new(v1::RemoveServerResponse { warnings }))
@@ -150,7 +149,7 @@ impl Control {
         self.registry.reload().await.map_err(status::of)?;
         match self.registry.get(name.as_str()) {
             Ok(present) => keep_unsaid(&mut config, &present.config, policy_is_said),
-            Err(_) if is_loosening(&ServerConfig::new(config.url.clone()), &config) => {
+            Err(_) if self.is_loosened_by(&config) => {
                 let authorized = self.approvals.authorize(pin.as_ref(), by).await;
                 authorized.map_err(status::of)?;
             }
@@ -183,9 +182,39 @@ impl Control {
         Ok(added)
     }
 
+    /// Whether a new server is less strict than one of the defaults, or than one that is there already
+    /// under another name: the path alone does not make it another server.
+    fn is_loosened_by(&self, config: &ServerConfig) -> bool {
+        let snapshot = self.registry.snapshot();
+        let same = snapshot
+            .iter()
+            .filter(|present| present.config.url.origin() == config.url.origin());
+        is_loosening(&ServerConfig::new(config.url.clone()), config)
+            || same
+                .into_iter()
+                .any(|present| is_loosening(&present.config, config))
+    }
+
+    /// Whether a server that is removed and added again would be treated less strictly.
+    fn protects(&self, server: &Server) -> bool {
+        let again = ServerConfig::new(server.config.url.clone());
+        let known = self.catalog.server(&server.name);
+        is_loosening(&server.config, &again)
+            || known.is_some_and(|known| known.tools().next().is_some())
+    }
+
     /// Secrets first: when that fails, the entry is still there to try again with.
-    async fn remove(&self, name: &ServerName, by: &Decider) -> Result<Farewell, Status> {
+    async fn remove(
+        &self,
+        name: &ServerName,
+        pin: Option<Secret>,
+        by: &Decider,
+    ) -> Result<Farewell, Status> {
         let before = self.registry.get(name.as_str()).ok();
+        if before.as_ref().is_some_and(|server| self.protects(server)) {
+            let authorized = self.approvals.authorize(pin.as_ref(), by).await;
+            authorized.map_err(status::of)?;
+        }
         let farewell = self.credentials.forget(name).await.map_err(status::of)?;
         if let Err(error) = self.registry.remove(name).await {
             farewell.revoke().await;

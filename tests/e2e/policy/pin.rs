@@ -1,6 +1,7 @@
 //! What loosens a policy needs the PIN, where one is set; what tightens it never does.
 
 use mcpbridge_tests::Scenario;
+use serde_json::json;
 
 use super::{open, records, set, test};
 
@@ -26,9 +27,6 @@ async fn loosening_needs_the_pin_and_tightening_does_not() {
     // Nothing on standard input, and no terminal: none of these can have been asked for it.
     let tightening: [&[&str]; 5] = [
         &["policy", "set", "hello", "deny"],
-        &["policy", "set", "hello", "echo", "deny"],
-        &["policy", "trust", "hello", "off"],
-        &["policy", "weak-approval", "hello", "off"],
         &[
             "add",
             "other",
@@ -38,6 +36,9 @@ async fn loosening_needs_the_pin_and_tightening_does_not() {
             "deny",
             "--pin-stdin",
         ],
+        &["policy", "set", "hello", "echo", "deny"],
+        &["policy", "trust", "hello", "off"],
+        &["policy", "weak-approval", "hello", "off"],
     ];
     for arguments in tightening {
         scenario.ctl.run(arguments).await.success();
@@ -84,6 +85,45 @@ async fn loosening_needs_the_pin_and_tightening_does_not() {
     }
     assert_eq!(test(&scenario, &["echo"]).await["effect"], "ask");
     assert_eq!(records(&scenario, "pin.wrong").await.len(), 1);
+    scenario.finish().await;
+}
+
+#[tokio::test]
+async fn rules_and_pins_are_not_shed_by_another_entry_for_the_server() {
+    let scenario = with_pin().await;
+    let url = scenario.mcp.url();
+    let pin = format!("{PIN}\n");
+    scenario
+        .ctl
+        .run(&["add", "free", &url, "--no-auth"])
+        .await
+        .success();
+    scenario.ctl.run(&["remove", "free", "-y"]).await.success();
+    set(&scenario, &[&["echo", "deny"]]).await;
+    let again: [&[&str]; 2] = [
+        &["add", "again", &url, "--no-auth"],
+        &["remove", "hello", "-y"],
+    ];
+    for arguments in again {
+        let refused = scenario.ctl.run(arguments).await.expect_code(7).stderr;
+        assert!(refused.contains("approval PIN"), "{refused}");
+    }
+    assert_eq!(test(&scenario, &["echo"]).await["effect"], "deny");
+    for arguments in again {
+        let arguments = [arguments, &["--pin-stdin"]].concat();
+        scenario
+            .ctl
+            .run_with_input(&arguments, &pin)
+            .await
+            .success();
+    }
+    let client = scenario.client("again");
+    client.request("tools/list", json!({})).await;
+    scenario
+        .ctl
+        .run(&["remove", "again", "-y"])
+        .await
+        .expect_code(7);
     scenario.finish().await;
 }
 
