@@ -418,25 +418,19 @@ async fn other_instructions_hold_every_tool_of_the_server() {
 }
 
 #[tokio::test]
-async fn a_rule_alone_decides_before_a_list_was_seen_and_after_it_unlisted_tools_ask() {
+async fn a_rule_alone_decides_about_a_tool_that_no_list_has_named_and_its_first_listing_is_news() {
     let scenario = open().await;
-    scenario.mcp.offer(|offer| {
-        offer
-            .tools
-            .push(json!({ "name": "secret", "inputSchema": {} }));
-    });
+    let secret = json!({ "name": "secret", "inputSchema": {} });
+    scenario.mcp.offer(|offer| offer.tools.push(secret.clone()));
     runs(&scenario, "secret").await;
     scenario.mcp.offer(|offer| drop(offer.tools.pop()));
     names(&scenario.client("hello")).await;
+    scenario.mcp.offer(|offer| offer.tools.push(secret));
+    runs(&scenario, "secret").await;
+    names(&scenario.client("hello")).await;
     let item = held(&scenario, "secret").await;
-    assert!(
-        item["reason"]
-            .as_str()
-            .unwrap()
-            .contains("never listed this tool"),
-        "{item}"
-    );
-    assert_eq!(item["tool_digest"], Value::Null);
+    let reason = item["reason"].as_str().unwrap();
+    assert!(reason.contains("the tool is new"), "{item}");
     runs(&scenario, "echo").await;
     scenario.finish().await;
 }

@@ -231,9 +231,9 @@ impl ServerTools {
     /// What speaks against a call of `tool` that policy allows.
     pub fn objection(&self, server: &ServerName, tool: &str) -> Option<Objection> {
         let what = match self.tool(tool).map(|entry| &entry.standing) {
-            // Without a baseline nothing is known, so nothing has changed either.
-            None if !self.complete => None,
-            None => Some(What::Unlisted),
+            // Nothing is known of it, so nothing has changed. Whether a name that is in no list means
+            // anything is for the server to say, as it is without us.
+            None => None,
             Some(Standing::Pinned) => None,
             Some(Standing::New) => Some(What::New),
             Some(Standing::Changed { severity, .. }) => Some(What::Changed(*severity)),
@@ -264,7 +264,6 @@ enum What {
     New,
     Changed(Severity),
     Unpinnable(Arc<str>),
-    Unlisted,
     Instructions,
 }
 
@@ -280,7 +279,6 @@ impl fmt::Display for Objection {
                 )?;
             }
             What::Unpinnable(why) => write!(f, "its definition cannot be relied on: {why}")?,
-            What::Unlisted => return write!(f, "{server} never listed this tool"),
             What::Instructions => write!(f, "the instructions of {server} changed")?,
         }
         write!(f, "; `mcpbridgectl tools {server} --changes` shows it")

@@ -22,7 +22,7 @@ pub enum CallError {
     Envelope(#[from] EnvelopeError),
     #[error(transparent)]
     Headers(#[from] HeaderMismatch),
-    #[error("the arguments cannot be judged: {0}")]
+    #[error("the arguments cannot be judged")]
     Arguments(#[from] CanonicalError),
     #[error("{0}")]
     Media(&'static str),
@@ -239,6 +239,15 @@ mod tests {
         assert!(
             hint.contains("`mcpbridgectl policy set stripe create_refund allow`"),
             "{hint}"
+        );
+    }
+
+    #[test]
+    fn a_reason_is_told_once() {
+        let told = CallError::from(CanonicalError::DuplicateKey("n".to_owned())).told();
+        assert_eq!(
+            told,
+            "the arguments cannot be judged: the key \"n\" occurs twice in one object"
         );
     }
 
