@@ -231,8 +231,10 @@ impl ServerTools {
     /// What speaks against a call of `tool` that policy allows.
     pub fn objection(&self, server: &ServerName, tool: &str) -> Option<Objection> {
         let what = match self.tool(tool).map(|entry| &entry.standing) {
-            // Nothing is known of it, so nothing has changed. Whether a name that is in no list means
-            // anything is for the server to say, as it is without us.
+            // It may have been listed and not be kept.
+            None if self.complete && !self.would_keep(tool) => Some(What::Unkept),
+            // No list has named it, so nothing has changed. Whether there is such a tool is for the
+            // server to say, as it is without us.
             None => None,
             Some(Standing::Pinned) => None,
             Some(Standing::New) => Some(What::New),
@@ -264,6 +266,7 @@ enum What {
     New,
     Changed(Severity),
     Unpinnable(Arc<str>),
+    Unkept,
     Instructions,
 }
 
@@ -279,6 +282,12 @@ impl fmt::Display for Objection {
                 )?;
             }
             What::Unpinnable(why) => write!(f, "its definition cannot be relied on: {why}")?,
+            What::Unkept => {
+                return write!(
+                    f,
+                    "{server} lists more tools than are kept, so it is not known"
+                );
+            }
             What::Instructions => write!(f, "the instructions of {server} changed")?,
         }
         write!(f, "; `mcpbridgectl tools {server} --changes` shows it")

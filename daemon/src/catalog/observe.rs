@@ -15,7 +15,7 @@ use super::{Snapshot, records};
 use crate::audit::{self, Event, Kind};
 use crate::types::{Decider, Digest, ServerName};
 
-/// Tools of one server that are kept. Others are asked about as tools that nobody listed.
+/// Tools of one server that are kept. Calls of others ask.
 const MAX_TOOLS: usize = 5_000;
 /// Of a tool's name in bytes; MCP recommends 128 at most.
 const MAX_NAME: usize = 1_024;
@@ -64,6 +64,13 @@ impl ServerTools {
             (Some(_), None) => false,
             (Some(known), Some(said)) => *known.seen != *said,
         }
+    }
+
+    /// Whether a tool `name` would be here if it had been listed, however it is defined.
+    pub(super) fn would_keep(&self, name: &str) -> bool {
+        name.len() <= MAX_NAME
+            && self.tools.len() < MAX_TOOLS
+            && self.size() + MAX_DEFINITION <= MAX_TOTAL
     }
 
     fn size(&self) -> usize {
