@@ -22,7 +22,7 @@ const LAYERS: [&[&str]; 7] = [
         "upstream",
     ],
     &["pipeline", "http", "admin"],
-    &["proxy", "web", "control", "desktop"],
+    &["proxy", "adapters", "web", "control", "desktop"],
     &["app", "server", "cli", "main", "lib", "layering"],
 ];
 

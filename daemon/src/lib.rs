@@ -37,6 +37,7 @@ pub mod http;
 pub mod pipeline;
 
 // 5 surfaces
+pub mod adapters;
 pub mod control;
 pub mod desktop;
 pub mod proxy;
