@@ -114,9 +114,10 @@ pub enum Shown<'a> {
         turn: usize,
         event: &'a Event,
     },
-    /// All calls of a turn that run here, complete, before the first of them ended.
+    /// Neighbouring calls of a turn that run here, complete. All of a turn come before the first ends;
+    /// where other blocks stand between them, there are several of these.
     Calls(&'a [McpCall]),
-    /// One of them; in the same order.
+    /// One call ended; in the order of the calls, all after the turn's last block.
     Ended(&'a CallResult),
     /// The client is asked for its approval.
     Approval(&'a McpCall),

@@ -7,17 +7,27 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::event::{FunctionCall, ModelTurn};
-use crate::types::ServerName;
+use crate::types::{ApprovalId, ServerName};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// The tools that the model is offered. First, and once.
+    /// First, and once: the id of the answer, and when it was begun, in seconds since 1970.
+    Opened {
+        id: String,
+        at: i64,
+    },
+    /// The tools that the model is offered. Second, and once.
     Listed(Vec<Listing>),
     Turn(ModelTurn),
     /// These calls (by their vendor's id) are about to be sent. What is started and has no result
     /// after a crash is never sent again.
     Started(Vec<String>),
+    /// A started call waits at this question of the approval queue, which knows whether it was sent.
+    Asked {
+        call: String,
+        approval: ApprovalId,
+    },
     /// In the order of the model. Of the calls of one turn, or of those that an earlier answer left
     /// to the client's decision.
     Results(Vec<CallResult>),

@@ -80,11 +80,11 @@ impl Control {
     async fn call(&self, call: &Call, events: &mpsc::Sender<Event>) -> Event {
         let (server, caller) = (call.server.clone(), call.caller.clone());
         let opening = McpSession::open(self.pipeline.clone(), server, caller);
-        let mut session = opening.await.map_err(status::of)?;
+        let session = opening.await.map_err(status::of)?;
         let (asked, mut question) = watch::channel(None);
-        session.wait_for_people(asked);
         let called = {
-            let mut calling = Box::pin(session.call_tool(&call.tool, &call.arguments));
+            let calling = session.call_tool(&call.tool, &call.arguments, Some(&asked));
+            let mut calling = Box::pin(calling);
             loop {
                 tokio::select! {
                     called = &mut calling => break called,

@@ -25,7 +25,7 @@ impl Tools for Control {
             .get(&request.into_inner().server)
             .map_err(status::of)?;
         let who = caller.clone();
-        let mut session = McpSession::open(self.pipeline.clone(), server.name.clone(), caller)
+        let session = McpSession::open(self.pipeline.clone(), server.name.clone(), caller)
             .await
             .map_err(status::of)?;
         let listed = session.list_tools().await;

@@ -7,6 +7,7 @@
 mod error;
 mod message;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -71,9 +72,11 @@ pub struct McpSession {
     server: ServerName,
     caller: Caller,
     form: Form,
-    last_id: u64,
-    asked: Option<watch::Sender<Option<ApprovalId>>>,
+    last_id: AtomicU64,
 }
+
+/// Where a call that waits for a person says at which question.
+pub type Asked = watch::Sender<Option<ApprovalId>>;
 
 impl McpSession {
     pub async fn open(
@@ -86,8 +89,7 @@ impl McpSession {
             server,
             caller,
             form: Form::Modern,
-            last_id: 0,
-            asked: None,
+            last_id: AtomicU64::new(0),
         };
         match session.request("server/discover", Params::default()).await {
             Ok(discovered) => {
@@ -113,11 +115,6 @@ impl McpSession {
         Ok(session)
     }
 
-    /// From now on waits for people, and says in `asked` at which question.
-    pub fn wait_for_people(&mut self, asked: watch::Sender<Option<ApprovalId>>) {
-        self.asked = Some(asked);
-    }
-
     async fn initialize(&mut self) -> Result<(), SessionError> {
         self.form = Form::Legacy {
             version: HeaderValue::from_static(LEGACY),
@@ -129,7 +126,7 @@ impl McpSession {
             client_info: Some(client_info()),
             ..Params::default()
         };
-        let (headers, result) = self.exchange("initialize", params).await?;
+        let (headers, result) = self.exchange("initialize", params, None).await?;
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Initialized {
@@ -142,13 +139,13 @@ impl McpSession {
             version,
             session: headers.get(SESSION_ID).cloned(),
         };
-        let request = self.relay("notifications/initialized", None, None)?;
+        let request = self.relay("notifications/initialized", None, None, None)?;
         self.pipeline.call(request).await?;
         Ok(())
     }
 
     /// All pages of `tools/list`.
-    pub async fn list_tools(&mut self) -> Result<Vec<ListedTool>, SessionError> {
+    pub async fn list_tools(&self) -> Result<Vec<ListedTool>, SessionError> {
         const METHOD: &str = "tools/list";
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -179,10 +176,13 @@ impl McpSession {
         Err(self.malformed(METHOD, "the list does not end"))
     }
 
+    /// Where a person has to decide, waits with `asked` until they have, and without it as long as any
+    /// client would.
     pub async fn call_tool(
-        &mut self,
+        &self,
         tool: &str,
         arguments: &RawValue,
+        asked: Option<&Asked>,
     ) -> Result<ToolResult, SessionError> {
         const METHOD: &str = "tools/call";
         #[derive(Deserialize)]
@@ -196,7 +196,7 @@ impl McpSession {
             arguments: Some(arguments),
             ..Params::default()
         };
-        let json = self.request(METHOD, params).await?;
+        let (_, json) = self.exchange(METHOD, params, asked).await?;
         let outcome: Outcome = self.decode(METHOD, &json)?;
         Ok(ToolResult {
             is_error: outcome.is_error,
@@ -221,19 +221,19 @@ impl McpSession {
     }
 
     async fn request(
-        &mut self,
+        &self,
         method: &'static str,
         params: Params<'_>,
     ) -> Result<Box<RawValue>, SessionError> {
-        Ok(self.exchange(method, params).await?.1)
+        Ok(self.exchange(method, params, None).await?.1)
     }
 
     async fn exchange(
-        &mut self,
+        &self,
         method: &'static str,
         mut params: Params<'_>,
+        asked: Option<&Asked>,
     ) -> Result<(HeaderMap, Box<RawValue>), SessionError> {
-        self.last_id += 1;
         if self.form == Form::Modern {
             params.meta = Some(json!({
                 "io.modelcontextprotocol/protocolVersion": MODERN,
@@ -241,9 +241,9 @@ impl McpSession {
                 "io.modelcontextprotocol/clientInfo": client_info(),
             }));
         }
-        let id = self.last_id;
-        let request = self.relay(method, Some(id), Some(params))?;
-        let limit = match &self.asked {
+        let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        let request = self.relay(method, Some(id), Some(params), asked)?;
+        let limit = match asked {
             Some(_) => ANSWER_LIMIT.saturating_add(self.pipeline.patience()),
             None => ANSWER_LIMIT,
         };
@@ -334,6 +334,7 @@ impl McpSession {
         method: &'static str,
         id: Option<u64>,
         params: Option<Params<'_>>,
+        asked: Option<&Asked>,
     ) -> Result<RelayRequest, SessionError> {
         let headers = self.headers(method, params.as_ref().and_then(|params| params.name));
         let message = Message {
@@ -346,6 +347,7 @@ impl McpSession {
         Ok(RelayRequest {
             headers,
             body: body.into(),
+            asked: asked.cloned(),
             ..self.blank()
         })
     }
@@ -389,7 +391,7 @@ impl McpSession {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             caller: self.caller.clone(),
-            asked: self.asked.clone(),
+            asked: None,
         }
     }
 
