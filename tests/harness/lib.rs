@@ -12,6 +12,7 @@
     reason = "test support: a failed expectation is a panic, and the product's handles are out of reach"
 )]
 
+pub mod ai;
 pub mod authz;
 pub mod bins;
 pub mod browser;
