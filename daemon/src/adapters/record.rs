@@ -81,4 +81,6 @@ pub struct Found {
 pub struct Kept {
     pub fragments: Vec<(String, Fragment)>,
     pub pins: Vec<(String, Vec<Listing>)>,
+    /// Calls that wait for the client's approval, whether the answer itself is kept or not.
+    pub open: Vec<OpenCall>,
 }
