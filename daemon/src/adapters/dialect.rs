@@ -148,7 +148,7 @@ pub enum Ending {
 }
 
 /// Puts together what the client gets.
-pub trait Encoder: Send {
+pub trait Encoder: Send + Sync {
     /// Appends the frames of the stream that show it. Called for answers that do not stream, too.
     fn show(&mut self, shown: Shown<'_>, frames: &mut Vec<u8>);
     /// A frame that only keeps the connection alive.

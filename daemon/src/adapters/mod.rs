@@ -10,6 +10,7 @@
 pub mod dialect;
 pub mod event;
 pub mod names;
+pub mod problem;
 pub mod record;
 pub mod refusal;
 pub mod step;

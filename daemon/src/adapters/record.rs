@@ -71,8 +71,8 @@ pub struct Found {
     pub fragments: HashMap<String, Fragment>,
     /// Approval requests that are still open, by id.
     pub open: HashMap<String, OpenCall>,
-    /// Approval requests that were answered already.
-    pub used: Vec<String>,
+    /// Those that were answered already.
+    pub used: HashMap<String, OpenCall>,
     pub pins: HashMap<String, Vec<Listing>>,
 }
 

@@ -1,0 +1,140 @@
+//! Errors in the shape that each vendor's clients know.
+
+use axum::body::Body;
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::event::Wire;
+use super::refusal::Refusal;
+
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// The HTTP answer. SDKs repeat requests on their own; without `may_retry` they are told not to.
+pub fn refusal(wire: Wire, refusal: &Refusal, may_retry: bool) -> Response<Body> {
+    let mut response = Response::new(Body::from(body(wire, refusal).to_string()));
+    *response.status_mut() = status(wire, refusal.status);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if !may_retry {
+        headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+    }
+    response
+}
+
+/// The same as a JSON body.
+pub fn body(wire: Wire, refusal: &Refusal) -> Value {
+    let status = refusal.status;
+    match wire {
+        Wire::Responses | Wire::Chat => {
+            let (kind, code) = openai(status);
+            json!({ "error": {
+                "message": refusal.message,
+                "type": refusal.code.filter(|code| *code == HTTP_ERROR).map_or(kind, |_| EXTERNAL),
+                "param": refusal.param,
+                "code": refusal.code.or(code),
+            }})
+        }
+        Wire::Messages => json!({
+            "type": "error",
+            "error": { "type": anthropic(status), "message": located(refusal) },
+        }),
+    }
+}
+
+/// A server of the request failed, not the vendor.
+const HTTP_ERROR: &str = "http_error";
+const EXTERNAL: &str = "external_connector_error";
+
+/// Where the shape has no place for it, the field is in the message.
+fn located(refusal: &Refusal) -> String {
+    match &refusal.param {
+        Some(param) if !refusal.message.starts_with(param.as_str()) => {
+            format!("{param}: {}", refusal.message)
+        }
+        _ => refusal.message.clone(),
+    }
+}
+
+/// Anthropic says 400 for servers that cannot be reached.
+fn status(wire: Wire, status: StatusCode) -> StatusCode {
+    match (wire, status) {
+        (Wire::Messages, StatusCode::FAILED_DEPENDENCY) => StatusCode::BAD_REQUEST,
+        _ => status,
+    }
+}
+
+/// `error.type` and `error.code`.
+pub fn openai(status: StatusCode) -> (&'static str, Option<&'static str>) {
+    match status.as_u16() {
+        401 => ("invalid_request_error", Some("invalid_api_key")),
+        402 => ("insufficient_quota", Some("insufficient_quota")),
+        404 => ("invalid_request_error", None),
+        424 => (EXTERNAL, Some(HTTP_ERROR)),
+        429 => ("rate_limit_error", Some("rate_limit_exceeded")),
+        400..=499 => ("invalid_request_error", None),
+        _ => ("server_error", Some("server_error")),
+    }
+}
+
+/// `error.type`.
+pub fn anthropic(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "authentication_error",
+        402 => "billing_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        400..=499 => "invalid_request_error",
+        503 | 529 => "overloaded_error",
+        504 => "timeout_error",
+        _ => "api_error",
+    }
+}
+
+/// The task that answers is gone.
+pub fn interrupted() -> Refusal {
+    let message = "The bridge stopped before it could answer. Send the request again.";
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_has_the_shape_of_the_vendor() {
+        let at = Refusal::invalid("tools[0].server_url", "it is private");
+        assert_eq!(
+            body(Wire::Responses, &at).to_string(),
+            r#"{"error":{"message":"it is private","type":"invalid_request_error","param":"tools[0].server_url","code":null}}"#
+        );
+        assert_eq!(
+            body(Wire::Messages, &at).to_string(),
+            r#"{"type":"error","error":{"type":"invalid_request_error","message":"tools[0].server_url: it is private"}}"#
+        );
+    }
+
+    #[test]
+    fn a_server_that_cannot_be_listed_is_424_to_one_vendor_and_400_to_the_other() {
+        let unlisted = Refusal::new(StatusCode::FAILED_DEPENDENCY, "x").with_code(HTTP_ERROR);
+        assert_eq!(refusal(Wire::Responses, &unlisted, true).status(), 424);
+        assert_eq!(refusal(Wire::Messages, &unlisted, true).status(), 400);
+        let said = body(Wire::Responses, &unlisted);
+        assert_eq!(said["error"]["type"], EXTERNAL);
+        assert_eq!(said["error"]["code"], HTTP_ERROR);
+    }
+
+    #[test]
+    fn a_client_is_told_not_to_repeat_what_may_have_run() {
+        let failed = Refusal::new(StatusCode::BAD_GATEWAY, "x");
+        let response = refusal(Wire::Messages, &failed, false);
+        assert_eq!(response.headers()[SHOULD_RETRY], "false");
+        assert!(
+            !refusal(Wire::Messages, &failed, true)
+                .headers()
+                .contains_key(SHOULD_RETRY)
+        );
+    }
+}
