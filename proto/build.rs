@@ -1,10 +1,11 @@
 //! Compiles the schema with protox, so that no `protoc` is needed.
 
-const SCHEMA: [&str; 9] = [
+const SCHEMA: [&str; 10] = [
     "mcpbridge/v1/clients.proto",
     "mcpbridge/v1/daemon.proto",
     "mcpbridge/v1/servers.proto",
     "mcpbridge/v1/credentials.proto",
+    "mcpbridge/v1/keys.proto",
     "mcpbridge/v1/tools.proto",
     "mcpbridge/v1/policy.proto",
     "mcpbridge/v1/ui.proto",
@@ -34,6 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "mcpbridge.v1.UnsetPolicyRequest",
             "mcpbridge.v1.SetPolicyOptionsRequest",
             "mcpbridge.v1.CreateUiLinkResponse",
+            "mcpbridge.v1.SetKeyRequest",
         ])
         .compile_fds(descriptors)?;
     Ok(())

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    add, approvals, audit, call, client, completions, init, login, logs, policy, remove, restart,
-    start, tools, ui,
+    add, approvals, audit, call, client, completions, env, init, key, login, logs, policy, remove,
+    restart, start, tools, ui,
 };
 
 /// Control mcp-oauth-bridge: sign in to MCP servers once, use them on localhost
@@ -92,6 +92,13 @@ pub enum Command {
         #[command(subcommand)]
         command: client::ClientCommand,
     },
+    /// Keep the keys of model APIs, so that clients need none
+    Key {
+        #[command(subcommand)]
+        command: key::KeyCommand,
+    },
+    /// Print the variables by which AI SDKs find the bridge
+    Env(env::EnvArgs),
     /// Show what happened: calls, decisions, sign-ins, changes
     Audit(audit::AuditArgs),
     /// Print a completion script for a shell
@@ -194,6 +201,10 @@ mod tests {
             "client list",
             "client revoke n",
             "audit --server s --tool t --kind call --since 2h -n 5 -f",
+            "key set openai --stdin",
+            "key list",
+            "key remove openai",
+            "env openai --shell fish",
             "audit verify",
             "completions bash",
         ] {

@@ -21,7 +21,7 @@ const LAYERS: [&[&str]; 7] = [
         "clients",
         "upstream",
     ],
-    &["pipeline", "http", "admin"],
+    &["pipeline", "http", "admin", "vendors"],
     &["proxy", "adapters", "web", "control", "desktop"],
     &["app", "server", "cli", "main", "lib", "layering"],
 ];

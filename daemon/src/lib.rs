@@ -35,6 +35,7 @@ pub mod upstream;
 pub mod admin;
 pub mod http;
 pub mod pipeline;
+pub mod vendors;
 
 // 5 surfaces
 pub mod adapters;

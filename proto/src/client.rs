@@ -15,6 +15,7 @@ use crate::v1::audit_client::AuditClient;
 use crate::v1::clients_client::ClientsClient;
 use crate::v1::credentials_client::CredentialsClient;
 use crate::v1::daemon_client::DaemonClient;
+use crate::v1::keys_client::KeysClient;
 use crate::v1::policy_client::PolicyClient;
 use crate::v1::servers_client::ServersClient;
 use crate::v1::tools_client::ToolsClient;
@@ -133,6 +134,10 @@ impl Client {
 
     pub fn policy(&self) -> PolicyClient<Channel> {
         PolicyClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    pub fn keys(&self) -> KeysClient<Channel> {
+        KeysClient::new(self.channel.clone())
     }
 
     pub fn audit(&self) -> AuditClient<Channel> {

@@ -28,7 +28,7 @@ pub mod v1 {
 }
 
 /// Grows by one with each addition to the API, so that two versions can tell which is newer.
-pub const API_REVISION: u32 = 2;
+pub const API_REVISION: u32 = 3;
 
 /// Version of this build; daemon and ctl come from one workspace and share it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

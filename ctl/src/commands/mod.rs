@@ -6,7 +6,9 @@ pub mod audit;
 pub mod call;
 pub mod client;
 pub mod completions;
+pub mod env;
 pub mod init;
+pub mod key;
 mod list;
 pub mod login;
 mod logout;
@@ -50,6 +52,8 @@ pub async fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Policy { command } => policy::run(context, command).await,
         Command::Ui(args) => ui::run(context, args).await,
         Command::Client { command } => client::run(context, command).await,
+        Command::Key { command } => key::run(context, command).await,
+        Command::Env(args) => env::run(context, args).await,
         Command::Audit(args) => audit::run(context, args).await,
         Command::Completions(args) => completions::run(context, args),
     }?;

@@ -34,6 +34,7 @@ use crate::server::HttpServer;
 use crate::store::Store;
 use crate::telemetry;
 use crate::vault::Vault;
+use crate::vendors::{self, Vendors};
 use crate::{desktop, net, proxy, web};
 
 /// How long calls that are being answered may go on after the daemon was told to stop.
@@ -152,6 +153,16 @@ impl App {
             base_url: base_url.clone(),
         };
         let pipeline = Pipeline::new(&config, parts);
+        let vendors = Vendors::new(
+            &config.ai,
+            vendors::Parts {
+                vault,
+                clients: clients.clone(),
+                audit: audit.clone(),
+                clock: clock.clone(),
+            },
+        );
+        let vendors = vendors.map_err(fail)?;
 
         let sessions = Sessions::new(clock.clone(), http.port());
         let admin = Admin::new(admin::Parts {
@@ -190,6 +201,7 @@ impl App {
             approvals,
             catalog,
             clients,
+            vendors,
             audit: audit.clone(),
             pipeline,
             sessions,

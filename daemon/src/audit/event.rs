@@ -50,6 +50,8 @@ kinds! {
     ClientAdded = "client.added",
     ClientRevoked = "client.revoked",
     ClientRefused = "client.refused",
+    KeySet = "key.set",
+    KeyRemoved = "key.removed",
     PinSet = "pin.set",
     PinCleared = "pin.cleared",
     PinWrong = "pin.wrong",

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 pub use self::error::ClientError;
 use self::refusals::Refusals;
+pub use self::token::API_KEY_HEADERS;
 use crate::audit::{self, Event, Kind};
 use crate::clock::SharedClock;
 use crate::error::chain;
@@ -127,23 +128,49 @@ impl Clients {
     }
 
     /// `caller`, with the client whose token is in `headers`. At the control socket the kernel
-    /// identifies the caller, so tokens mean nothing there.
+    /// identifies the caller, so tokens mean nothing there. Whoever was identified before, on the way
+    /// to a call in this process, needs no token again.
     ///
     /// # Errors
     /// The token is not known, expired or cannot be read, or there is none and it is required.
     pub fn identify(&self, caller: &Caller, headers: &HeaderMap) -> Result<Caller, ClientError> {
+        self.identify_by(caller, || token::presented(headers))
+    }
+
+    /// As [`Self::identify`], for the APIs of vendors: their clients have one place for a key, which
+    /// may hold a token of ours, or send it beside the vendor's own key in `X-MCPBridge-Token`.
+    ///
+    /// # Errors
+    /// As for [`Self::identify`].
+    pub fn identify_by_key(
+        &self,
+        caller: &Caller,
+        headers: &HeaderMap,
+    ) -> Result<Caller, ClientError> {
+        self.identify_by(caller, || token::presented_as_key(headers))
+    }
+
+    fn identify_by(
+        &self,
+        caller: &Caller,
+        presented: impl FnOnce() -> Result<Option<Digest>, ClientError>,
+    ) -> Result<Caller, ClientError> {
         if caller.channel() == Channel::Control {
             return Ok(caller.clone());
         }
-        let identified = self.by_token(caller, headers);
+        if caller.authenticated().is_some() {
+            self.recheck(caller)?;
+            return Ok(caller.clone());
+        }
+        let identified = presented().and_then(|token| self.by_token(caller, token));
         if let Err(error) = &identified {
             self.record_refusal(caller, error);
         }
         identified
     }
 
-    fn by_token(&self, caller: &Caller, headers: &HeaderMap) -> Result<Caller, ClientError> {
-        let Some(token) = token::presented(headers)? else {
+    fn by_token(&self, caller: &Caller, token: Option<Digest>) -> Result<Caller, ClientError> {
+        let Some(token) = token else {
             return match self.inner.is_required {
                 true => Err(ClientError::Missing),
                 false => Ok(caller.clone()),

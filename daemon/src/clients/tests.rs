@@ -168,6 +168,18 @@ async fn who_sends_no_token_is_anonymous_where_none_is_required() {
 }
 
 #[tokio::test]
+async fn who_was_identified_before_needs_no_token_again_until_it_is_revoked() {
+    let bench = bench(true).await;
+    let token = bench.add("ci", Scope::default()).await;
+    let clients = &bench.clients;
+    let caller = clients.identify(&at_port(), &with(token.expose())).unwrap();
+    let again = clients.identify(&caller, &HeaderMap::new()).unwrap();
+    assert_eq!(again.client(), Some(&name("ci")));
+    clients.revoke(&name("ci"), &Decider::Daemon).await.unwrap();
+    clients.identify(&caller, &HeaderMap::new()).unwrap_err();
+}
+
+#[tokio::test]
 async fn a_name_is_given_once() {
     let bench = bench(false).await;
     bench.add("ci", Scope::default()).await;

@@ -8,9 +8,9 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::ConfigError;
 use super::schema::{Config, VERSION};
 use super::validate::InvalidSetting;
+use super::{ConfigError, ai};
 use crate::paths::ConfigDir;
 use crate::types::Level;
 
@@ -76,6 +76,9 @@ fn check_objects(json: &RawValue) -> Result<(), InvalidSetting> {
         if matches!(&*part, "approvals" | "audit") {
             refuse_array(value, &part)?;
         }
+        if part == "ai" {
+            ai::check_objects(value)?;
+        }
         if part == "servers" {
             for (name, server) in members(value) {
                 check_server(server, &format!("servers.{name}"))?;
@@ -109,14 +112,14 @@ fn check_server(json: &RawValue, key: &str) -> Result<(), InvalidSetting> {
     Ok(())
 }
 
-fn refuse_array(value: &RawValue, key: &str) -> Result<(), InvalidSetting> {
+pub(super) fn refuse_array(value: &RawValue, key: &str) -> Result<(), InvalidSetting> {
     match Level::read(value) {
         Some(Level::Array(_)) => Err(InvalidSetting::new(key, "must be an object")),
         _ => Ok(()),
     }
 }
 
-fn members(json: &RawValue) -> Vec<(Cow<'_, str>, &RawValue)> {
+pub(super) fn members(json: &RawValue) -> Vec<(Cow<'_, str>, &RawValue)> {
     match Level::read(json) {
         Some(Level::Object(members)) => members,
         _ => Vec::new(),

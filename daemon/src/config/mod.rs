@@ -4,6 +4,7 @@
 //! overwritten; an edit changes only what it is about and keeps the order of everything else; no
 //! secret is in this file (client secrets and header values live in the vault).
 
+mod ai;
 mod edit;
 mod load;
 mod rules;
@@ -14,6 +15,7 @@ mod validate;
 use std::io;
 use std::path::PathBuf;
 
+pub use ai::{AiConfig, Api, VendorConfig};
 pub use edit::{remove_server, set_policy, upsert_server, write_default};
 pub use load::{load, reload};
 pub use rules::{

@@ -10,6 +10,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
 
+use super::ai::AiConfig;
 use super::rules::PolicyConfig;
 use crate::types::ServerName;
 
@@ -40,6 +41,7 @@ pub struct Config {
     pub require_client_token: bool,
     pub approvals: ApprovalsConfig,
     pub audit: AuditConfig,
+    pub ai: AiConfig,
     #[serde(deserialize_with = "unique_keys")]
     pub servers: BTreeMap<ServerName, ServerConfig>,
 }
@@ -59,6 +61,7 @@ impl Default for Config {
             require_client_token: false,
             approvals: ApprovalsConfig::default(),
             audit: AuditConfig::default(),
+            ai: AiConfig::default(),
             servers: BTreeMap::new(),
         }
     }

@@ -32,7 +32,7 @@ impl InvalidSetting {
         }
     }
 
-    fn within(self, parent: &str) -> Self {
+    pub(super) fn within(self, parent: &str) -> Self {
         Self {
             key: format!("{parent}.{}", self.key),
             reason: self.reason,
@@ -59,6 +59,7 @@ impl Config {
         self.approvals
             .validate()
             .map_err(|error| error.within("approvals"))?;
+        self.ai.validate().map_err(|error| error.within("ai"))?;
         for (name, server) in &self.servers {
             server
                 .validate()
@@ -169,7 +170,7 @@ fn parse(text: &str) -> Result<Url, String> {
     Url::parse(text).map_err(|error| format!("{text:?} is not an absolute URL: {error}"))
 }
 
-fn check_server_url(url: &Url) -> Result<(), String> {
+pub(super) fn check_server_url(url: &Url) -> Result<(), String> {
     if !is_confidential(url) {
         return Err("must be https, or http on a loopback address".to_owned());
     }

@@ -11,6 +11,7 @@ mod clients;
 mod config_file;
 mod credentials;
 mod daemon;
+mod keys;
 mod policy;
 mod server_view;
 mod servers;
@@ -27,6 +28,7 @@ use mcpbridge_proto::v1::audit_server::AuditServer;
 use mcpbridge_proto::v1::clients_server::ClientsServer;
 use mcpbridge_proto::v1::credentials_server::CredentialsServer;
 use mcpbridge_proto::v1::daemon_server::DaemonServer;
+use mcpbridge_proto::v1::keys_server::KeysServer;
 use mcpbridge_proto::v1::policy_server::PolicyServer;
 use mcpbridge_proto::v1::servers_server::ServersServer;
 use mcpbridge_proto::v1::tools_server::ToolsServer;
@@ -50,6 +52,7 @@ use crate::lifecycle::Lifecycle;
 use crate::pipeline::Pipeline;
 use crate::registry::Registry;
 use crate::types::{Caller, Decider, Secret, ServerName};
+use crate::vendors::Vendors;
 
 /// What the handlers work on.
 #[derive(Clone)]
@@ -60,6 +63,7 @@ pub struct Control {
     pub catalog: Catalog,
     pub approvals: Approvals,
     pub clients: Clients,
+    pub vendors: Vendors,
     pub audit: Audit,
     pub pipeline: Pipeline,
     pub sessions: Sessions,
@@ -96,6 +100,7 @@ impl Control {
             .add_service(ServersServer::new(self.clone()))
             .add_service(CredentialsServer::new(self.clone()))
             .add_service(ClientsServer::new(self.clone()))
+            .add_service(KeysServer::new(self.clone()))
             .add_service(
                 ApprovalsServer::new(self.clone())
                     .max_decoding_message_size(MAX_MESSAGE_BYTES)

@@ -1,7 +1,7 @@
 //! The chain from a tool back to what asked for it, as a test: each link stands in one place.
 //!
 //! A connection to a server is opened by `upstream`, which only `pipeline` imports, which sends in
-//! one file. What reaches a tool has therefore come through `pipeline`. That every route and RPC
+//! one file; and `vendors`, which sends to model APIs that `config.json` names. What reaches a tool has therefore come through `pipeline`. That every route and RPC
 //! really does is shown from outside, in `tests/e2e/reach.rs`.
 
 use std::fs;
@@ -43,15 +43,15 @@ const CHAIN: [Link; 8] = [
     },
     Link {
         what: What::Import("upstream"),
-        only: &["upstream/", "pipeline/"],
+        only: &["upstream/", "pipeline/", "vendors/"],
     },
     Link {
         what: What::Code("Upstream::new("),
-        only: &["pipeline/mod.rs"],
+        only: &["pipeline/mod.rs", "vendors/mod.rs"],
     },
     Link {
         what: What::Code("upstream.send("),
-        only: &["pipeline/exchange.rs"],
+        only: &["pipeline/exchange.rs", "vendors/mod.rs"],
     },
     Link {
         what: What::Code(".upstream.clone("),

@@ -149,6 +149,7 @@ fn differing(started_with: &Config, now: &Config) -> Vec<&'static str> {
             then.require_client_token != now.require_client_token,
         ),
         ("approvals", then.approvals != now.approvals),
+        ("ai", then.ai != now.ai),
     ]
     .into_iter()
     .filter_map(|(name, differs)| differs.then_some(name))

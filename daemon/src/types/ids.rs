@@ -96,6 +96,21 @@ plain_name!(
     "client"
 );
 
+plain_name!(
+    /// Name of a configured model API.
+    VendorName,
+    InvalidVendorName,
+    "vendor"
+);
+
+impl VendorName {
+    /// A name that stands in the program.
+    pub(crate) fn fixed(name: &'static str) -> Self {
+        debug_assert!(is_plain(name));
+        Self(name.into())
+    }
+}
+
 /// Names one question to a person. It identifies and does not authorise.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -21,7 +21,8 @@ pub use decimal::{Decimal, InvalidDecimal};
 pub use digest::{Digest, InvalidDigest};
 pub use effect::{Effect, InvalidEffect};
 pub use ids::{
-    ApprovalId, ClientName, InvalidApprovalId, InvalidClientName, InvalidServerName, ServerName,
+    ApprovalId, ClientName, InvalidApprovalId, InvalidClientName, InvalidServerName,
+    InvalidVendorName, ServerName, VendorName,
 };
 pub use json::{Exact, InvalidExact, Level};
 pub use loopback::{is_confidential, is_loopback};

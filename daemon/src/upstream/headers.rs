@@ -1,12 +1,15 @@
 //! Which headers cross the bridge, in each direction.
 //!
-//! Requests by allow-list: what a client sends beyond it may be a credential meant for somebody
-//! else. Responses by deny-list: servers add harmless headers that clients need, and few that would
+//! Requests to MCP servers by allow-list: what a client sends beyond it may be a credential meant for
+//! somebody else. Requests to model APIs by deny-list: their clients were written for that very API.
+//! Responses by deny-list: servers add harmless headers that clients need, and few that would
 //! act on our origin.
 
 use http::header::{
     CONNECTION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
+
+use crate::types::CLIENT_TOKEN_PREFIX;
 
 const INERT: HeaderValue = HeaderValue::from_static("sandbox; default-src 'none'");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
@@ -20,6 +23,52 @@ pub(super) fn forwarded(received: &HeaderMap) -> HeaderMap {
         }
     }
     headers
+}
+
+/// Headers of a client's request that a model API gets to see: all but what belongs to the
+/// connection, and credentials, which are chosen apart.
+pub(super) fn end_to_end(received: &HeaderMap) -> HeaderMap {
+    let named = named_by_connection(received);
+    let mut headers = HeaderMap::with_capacity(received.len() + 2);
+    for (name, value) in received {
+        if !is_kept_here(name.as_str()) && !named.contains(name) && !tells_our_token(value) {
+            headers.append(name, value.clone());
+        }
+    }
+    headers
+}
+
+fn is_kept_here(name: &str) -> bool {
+    match name {
+        "host" | "connection" | "keep-alive" | "proxy-connection" | "te" | "trailer"
+        | "transfer-encoding" | "upgrade" | "expect" => true,
+        // Said anew from the body.
+        "content-length" => true,
+        "authorization"
+        | "proxy-authorization"
+        | "x-api-key"
+        | "api-key"
+        | "cookie"
+        | "cookie2" => true,
+        _ => name.starts_with("x-mcpbridge-"),
+    }
+}
+
+/// A token of ours is for this daemon, wherever a client has put it.
+fn tells_our_token(value: &HeaderValue) -> bool {
+    let prefix = CLIENT_TOKEN_PREFIX.as_bytes();
+    let bytes = value.as_bytes();
+    bytes.windows(prefix.len()).any(|window| window == prefix)
+}
+
+/// RFC 9110 §7.6.1: Connection names further headers that belong to it.
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let mut named = Vec::new();
+    for value in headers.get_all(CONNECTION) {
+        let names = value.to_str().unwrap_or_default().split(',');
+        named.extend(names.filter_map(|name| name.trim().parse().ok()));
+    }
+    named
 }
 
 /// Never `Authorization`, `Cookie`, `Host`, `Origin`, and nothing that belongs to one connection
@@ -39,12 +88,7 @@ fn crosses(name: &str) -> bool {
 /// Adds what keeps a browser from running an answer as a page or script of our origin, where it could
 /// call every other server.
 pub fn keep_relayable(headers: &mut HeaderMap) {
-    let mut dropped: Vec<HeaderName> = Vec::new();
-    for value in headers.get_all(CONNECTION) {
-        // RFC 9110 §7.6.1: Connection names further headers of the same kind.
-        let names = value.to_str().unwrap_or_default().split(',');
-        dropped.extend(names.filter_map(|name| name.trim().parse().ok()));
-    }
+    let mut dropped = named_by_connection(headers);
     dropped.extend(
         headers
             .keys()
@@ -137,6 +181,41 @@ mod tests {
                 "mcp-param-region",
                 "mcp-session-id",
                 "traceparent"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_model_api_gets_all_but_connection_and_credentials() {
+        let mut received = map(&[
+            "accept",
+            "anthropic-beta",
+            "openai-organization",
+            "x-stainless-retry-count",
+            "authorization",
+            "x-api-key",
+            "api-key",
+            "cookie",
+            "host",
+            "te",
+            "upgrade",
+            "x-hop",
+            "content-length",
+            "x-mcpbridge-token",
+            "proxy-authorization",
+        ]);
+        received.insert(CONNECTION, HeaderValue::from_static("keep-alive, X-Hop"));
+        received.insert("x-note", HeaderValue::from_static("see mcpb_abc"));
+        let headers = end_to_end(&received);
+        let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            [
+                "accept",
+                "anthropic-beta",
+                "openai-organization",
+                "x-stainless-retry-count"
             ]
         );
     }

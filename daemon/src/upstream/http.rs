@@ -20,7 +20,7 @@ use tower::timeout::Timeout;
 use tower_service::Service;
 use url::{Position, Url};
 
-use super::headers::forwarded;
+use super::headers::{end_to_end, forwarded};
 use crate::error::{Classify, ErrorKind};
 use crate::net::{AddressPolicy, GuardedResolver, NetError, refused_in, tls_config};
 
@@ -72,6 +72,7 @@ pub struct Outgoing {
     addresses: AddressPolicy,
     /// As received; what crosses the bridge is chosen when it is sent.
     headers: HeaderMap,
+    crossing: fn(&HeaderMap) -> HeaderMap,
     body: Bytes,
 }
 
@@ -152,8 +153,18 @@ impl Outgoing {
             authority,
             addresses,
             headers,
+            crossing: forwarded,
             body,
         })
+    }
+
+    /// The same request, for a model API.
+    #[must_use]
+    pub fn to_model(self) -> Self {
+        Self {
+            crossing: end_to_end,
+            ..self
+        }
     }
 
     fn host(&self) -> String {
@@ -182,7 +193,7 @@ impl Upstream {
         let mut request = Request::new(Full::new(outgoing.body.clone()));
         *request.method_mut() = outgoing.method.clone();
         *request.uri_mut() = outgoing.uri.clone();
-        let mut headers = forwarded(&outgoing.headers);
+        let mut headers = (outgoing.crossing)(&outgoing.headers);
         headers.insert(HOST, outgoing.authority.clone());
         for (name, value) in authorization {
             headers.insert(name.clone(), value.clone());

@@ -1,0 +1,148 @@
+//! `key`: keys of model APIs that the daemon holds, so that clients need not have them.
+
+use clap::Subcommand;
+use mcpbridge_proto::v1::{
+    KeyHolder, ListKeysRequest, RemoveKeyRequest, SetKeyRequest, VendorInfo,
+};
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::error::Failure;
+use crate::input;
+use crate::output::table::Table;
+use crate::output::time::{for_people, rfc3339};
+
+#[derive(Subcommand)]
+pub enum KeyCommand {
+    /// Store the key of a model API; clients then need a token of the bridge instead
+    #[command(after_help = "\
+The key is read from standard input and sealed in the vault. No command shows it again. Clients use what
+`mcpbridgectl client add NAME` prints as their API key.")]
+    Set {
+        /// Name of the vendor: openai, anthropic, or one in config.json
+        name: String,
+        /// Read the key from standard input, also when that is no terminal
+        #[arg(long)]
+        stdin: bool,
+    },
+    /// List the model APIs and whose key each gets
+    List,
+    /// Forget a key; clients then send their own
+    Remove {
+        /// Name of the vendor
+        name: String,
+    },
+}
+
+#[derive(Serialize)]
+struct VendorView<'a> {
+    name: &'a str,
+    /// None when it is configured no longer.
+    api: Option<&'a str>,
+    url: &'a str,
+    key: &'static str,
+    set_at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Changed<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    set: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    removed: Option<&'a str>,
+}
+
+pub async fn run(context: &Context, command: KeyCommand) -> Result<(), Failure> {
+    match command {
+        KeyCommand::Set { name, .. } => set(context, name).await,
+        KeyCommand::List => list(context).await,
+        KeyCommand::Remove { name } => remove(context, name).await,
+    }
+}
+
+async fn set(context: &Context, name: String) -> Result<(), Failure> {
+    let client = context.connect().await?;
+    let key = input::secret("key")?;
+    let request = SetKeyRequest {
+        name: name.clone(),
+        key,
+    };
+    client.keys().set_key(request).await?;
+    let add = context.command("client add NAME");
+    let said =
+        format!("the key of {name} is stored; clients use what `{add}` prints as their API key");
+    let changed = Changed {
+        set: Some(&name),
+        removed: None,
+    };
+    context.printer.done(&changed, &said)
+}
+
+async fn list(context: &Context) -> Result<(), Failure> {
+    let client = context.connect().await?;
+    let reply = client.keys().list_keys(ListKeysRequest {}).await?;
+    let vendors = reply.into_inner().vendors;
+    if context.printer.is_json() {
+        let views: Vec<_> = vendors.iter().map(view).collect();
+        return context.printer.json(&views);
+    }
+    let mut table = Table::new(["NAME", "API", "KEY", "STORED", "URL"]);
+    for vendor in &vendors {
+        let stored = for_people(vendor.set_at).unwrap_or_else(|| "-".to_owned());
+        let api = if vendor.api.is_empty() {
+            "-"
+        } else {
+            &vendor.api
+        };
+        table.row([
+            vendor.name.as_str().into(),
+            api.into(),
+            holder(vendor).1.into(),
+            stored.as_str().into(),
+            vendor.url.as_str().into(),
+        ]);
+    }
+    context.printer.table(&table)?;
+    for vendor in vendors.iter().filter(|v| v.key() == KeyHolder::OtherUrl) {
+        let set = context.command(&format!("key set {}", vendor.name));
+        let remove = context.command(&format!("key remove {}", vendor.name));
+        context.printer.note(&format!(
+            "the key of {} is for another URL and not used: `{set}` or `{remove}`",
+            vendor.name
+        ));
+    }
+    Ok(())
+}
+
+async fn remove(context: &Context, name: String) -> Result<(), Failure> {
+    let client = context.connect().await?;
+    let request = RemoveKeyRequest { name: name.clone() };
+    client.keys().remove_key(request).await?;
+    let said = format!("the key of {name} is forgotten; clients send their own");
+    let changed = Changed {
+        set: None,
+        removed: Some(&name),
+    };
+    context.printer.done(&changed, &said)
+}
+
+fn view(vendor: &VendorInfo) -> VendorView<'_> {
+    VendorView {
+        name: &vendor.name,
+        api: Some(vendor.api.as_str()).filter(|api| !api.is_empty()),
+        url: &vendor.url,
+        key: holder(vendor).0,
+        set_at: rfc3339(vendor.set_at),
+    }
+}
+
+/// Whose key it gets, for programs and for people.
+fn holder(vendor: &VendorInfo) -> (&'static str, &'static str) {
+    match vendor.key() {
+        KeyHolder::Daemon => ("daemon", "held here"),
+        KeyHolder::Client => ("client", "the client's own"),
+        KeyHolder::OtherUrl => ("other_url", "for another URL"),
+        KeyHolder::NotNeeded => ("not_needed", "not needed"),
+        KeyHolder::Unspecified => ("unknown", "unknown"),
+    }
+}
