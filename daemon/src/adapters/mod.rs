@@ -7,6 +7,7 @@
 //! list of [`step::Step`]s; the hidden transcript, what a client sees and the record for its next
 //! request are functions of the request and that list.
 
+pub mod anthropic;
 pub mod dialect;
 pub mod event;
 pub mod names;
