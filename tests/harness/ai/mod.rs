@@ -15,10 +15,11 @@
 //! A turn is told once and spoken in the wire language of the endpoint that was called: Responses, Chat
 //! Completions or Messages, streamed or whole, in the vendor's own event order. The fakes are as strict as
 //! the vendors: wrong keys, unanswered calls, reasoning without its item and a changed prefix of signed
-//! thinking are refused, and [`FakeAi::complaints`] tells why.
+//! thinking are refused, and [`FakeAi::complaints`] tells why. What a client got is judged by [`lint`].
 
 mod anthropic;
 mod canon;
+pub mod lint;
 mod openai;
 mod seen;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
-use super::{FakeAi, Turn};
+use super::{FakeAi, Turn, lint};
 use crate::client;
 use crate::script::Gate;
 use crate::secrets::Secrets;
@@ -109,7 +109,7 @@ async fn responses_are_streamed_in_the_order_of_the_reference() {
     for (index, event) in events.iter().enumerate() {
         assert_eq!(event["sequence_number"], index);
     }
-    let output = &events.last().unwrap()["response"]["output"];
+    let output = &lint::responses(text.as_bytes()).unwrap()["output"];
     assert_eq!(output[2]["name"], "s__echo");
     assert_eq!(output[2]["arguments"], ODD);
     caller.vendor.assert_content();
@@ -141,6 +141,7 @@ async fn messages_are_streamed_in_the_order_of_the_reference() {
     let inputs = events(&text)
         .into_iter()
         .filter(|event| event["index"] == 1);
+    lint::messages(text.as_bytes()).unwrap();
     let input: String = inputs
         .filter_map(|event| event["delta"]["partial_json"].as_str().map(str::to_owned))
         .collect();
@@ -158,7 +159,7 @@ async fn chat_completions_are_streamed_without_event_names() {
     });
     let (_, _, text) = caller.post("/chat/completions", &request.to_string()).await;
     assert!(kinds(&text).is_empty());
-    assert!(text.ends_with("data: [DONE]\n\n"));
+    lint::chat(text.as_bytes()).unwrap();
     let chunks = events(&text);
     let deltas = chunks.iter().filter_map(|chunk| {
         chunk["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"].as_str()
