@@ -15,3 +15,4 @@ pub mod problem;
 pub mod record;
 pub mod refusal;
 pub mod step;
+pub mod translate;

@@ -1,0 +1,33 @@
+//! A request for one vendor's models, said in the other vendor's language.
+//!
+//! Pure functions from body to body. What changes the meaning and has no counterpart is refused with
+//! the name of its field; what only tunes is left out and named in [`Translated::dropped`].
+//!
+//! The translation of a conversation that goes on begins with the translation it had before: every
+//! message or item is made from what stands at its place and before it, never from what follows.
+//! `to_messages` joins neighbours of one role, so there a last message may grow at its end while the
+//! same role goes on; a turn of the other role closes it for good. Texts, tool inputs and schemas keep
+//! their JSON text: they are copied, not read and written again.
+
+mod effort;
+mod fields;
+mod json;
+mod media;
+mod models;
+mod schema;
+mod thinking;
+mod to_messages;
+mod to_responses;
+
+pub use fields::Unmappable;
+pub use thinking::{Origin, is_wrapped, unwrap, wrap};
+pub use to_messages::to_messages;
+pub use to_responses::to_responses;
+
+/// A body for the other vendor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Translated {
+    pub body: String,
+    /// Fields that only tune and have no counterpart, as header-safe names, each once.
+    pub dropped: Vec<String>,
+}

@@ -1,0 +1,107 @@
+//! `tools` and `tool_choice` of a Messages body.
+
+use serde_json::value::RawValue;
+
+use super::super::fields::{Dropped, Fields, Result, Unmappable, required, shown};
+use super::super::json::{Object, join, quote};
+use super::super::schema::is_strict;
+
+#[derive(Default)]
+pub(super) struct Tools {
+    pub(super) tools: Vec<String>,
+    pub(super) choice: Option<String>,
+    pub(super) is_single: bool,
+    pub(super) is_cached: bool,
+}
+
+pub(super) fn read(body: &Fields<'_>, dropped: &mut Dropped) -> Result<Tools> {
+    let mut read = Tools::default();
+    for (at, raw) in body
+        .array("tools")?
+        .unwrap_or_default()
+        .into_iter()
+        .enumerate()
+    {
+        let inside = |error: Unmappable| error.inside(format!("tools[{at}]"));
+        let tool = Fields::of(raw).map_err(inside)?;
+        read.is_cached |= tool.get("cache_control").is_some();
+        read.tools.push(function(&tool, dropped).map_err(inside)?);
+    }
+    let inside = |error: Unmappable| error.inside("tool_choice");
+    if let (Some(choice), false) = (body.object("tool_choice")?, read.tools.is_empty()) {
+        read.choice = Some(written(&choice).map_err(inside)?);
+        read.is_single = choice.flag("disable_parallel_tool_use").map_err(inside)? == Some(true);
+    }
+    Ok(read)
+}
+
+fn function(tool: &Fields<'_>, dropped: &mut Dropped) -> Result<String> {
+    let kind = tool.kind()?;
+    if !matches!(kind.as_ref(), "" | "custom") {
+        let message = format!(
+            "a tool of type {} has no counterpart on OpenAI models; declare it with an input_schema or leave it out",
+            shown(&kind)
+        );
+        return Err(Unmappable::new("type", message));
+    }
+    if tool.flag("defer_loading")? == Some(true) {
+        dropped.add("tools.defer_loading");
+    }
+    refuse_other_callers(tool)?;
+    let schema = required(tool.get("input_schema"), "input_schema")?;
+    let wants_strict = tool.flag("strict")? == Some(true);
+    let strict = wants_strict && is_strict(schema);
+    if wants_strict && !strict {
+        dropped.add("tools.strict");
+    }
+    Ok(Object::of("function")
+        .raw("name", required(tool.quoted("name")?, "name")?)
+        .raw_if("description", description(tool)?)
+        .raw("parameters", schema.get())
+        .raw("strict", if strict { "true" } else { "false" })
+        .end())
+}
+
+fn refuse_other_callers(tool: &Fields<'_>) -> Result<()> {
+    let callers = tool.array("allowed_callers")?;
+    let is_direct = |callers: &Vec<&RawValue>| callers.iter().any(|raw| raw.get() == "\"direct\"");
+    if callers.as_ref().is_none_or(is_direct) {
+        return Ok(());
+    }
+    let message = "OpenAI models cannot run code that calls this tool; add \"direct\"";
+    Err(Unmappable::new("allowed_callers", message))
+}
+
+/// With the examples, which have no field of their own.
+fn description(tool: &Fields<'_>) -> Result<Option<String>> {
+    let own = tool.quoted("description")?;
+    let examples = tool.array("input_examples")?.unwrap_or_default();
+    if examples.is_empty() {
+        return Ok(own.map(str::to_owned));
+    }
+    let examples: Vec<String> = examples
+        .into_iter()
+        .map(|raw| quote(&format!("Example input: {}", raw.get())))
+        .collect();
+    let lines = own.into_iter().chain(examples.iter().map(String::as_str));
+    Ok(Some(join(lines)))
+}
+
+fn written(choice: &Fields<'_>) -> Result<String> {
+    Ok(match choice.kind()?.as_ref() {
+        "auto" => quote("auto"),
+        "any" => quote("required"),
+        "none" => quote("none"),
+        "tool" => {
+            let name = required(choice.quoted("name")?, "name")?;
+            Object::of("function").raw("name", name).end()
+        }
+        other => {
+            let message = format!(
+                "the choice {} is not known; use auto, any, tool or none",
+                shown(other)
+            );
+            return Err(Unmappable::new("type", message));
+        }
+    })
+}
