@@ -19,6 +19,7 @@ const LAYERS: [&[&str]; 7] = [
         "approval",
         "catalog",
         "clients",
+        "conversations",
         "upstream",
     ],
     &["pipeline", "http", "admin", "vendors"],

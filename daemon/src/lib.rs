@@ -27,6 +27,7 @@ pub mod vault;
 pub mod approval;
 pub mod catalog;
 pub mod clients;
+pub mod conversations;
 pub mod credentials;
 pub mod registry;
 pub mod upstream;

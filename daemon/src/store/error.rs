@@ -70,8 +70,8 @@ impl Classify for StoreError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Damaged { path, .. } => Some(format!(
-                "it holds approvals, pinned tools and the audit log, no sign-ins; move it away to begin \
-                 anew: mv '{0}' '{0}.damaged'",
+                "it holds approvals, pinned tools, conversations and the audit log, no sign-ins; move it \
+                 away to begin anew: mv '{0}' '{0}.damaged'",
                 path.display()
             )),
             Self::Newer { .. } => Some("use the newer version again".to_owned()),

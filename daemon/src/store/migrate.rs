@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/002_approvals.sql"),
     include_str!("migrations/003_catalog.sql"),
     include_str!("migrations/004_clients.sql"),
+    include_str!("migrations/005_conversations.sql"),
 ];
 
 /// Brings the database to the present format, each step in a transaction of its own.
