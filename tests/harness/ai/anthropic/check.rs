@@ -2,16 +2,20 @@
 
 use std::collections::HashSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{binding, error};
+use super::{binding, error, error_body};
 use crate::ai::server::{Refusal, State};
 use crate::ai::{Endpoint, Seen};
+use crate::wire::Answer;
 
 pub(in crate::ai) fn check(state: &State, seen: &Seen) -> Result<(), Refusal> {
     let Ok(body) = serde_json::from_slice::<Value>(&seen.body) else {
         return Err(error(400, "The request body is not valid JSON"));
     };
+    if !body["thread"].is_null() {
+        return Err(Box::new(threads_unsupported()));
+    }
     check_head(seen, &body)
         .and_then(|()| check_tools(&body))
         .and_then(|()| check_hosted(seen, &body))
@@ -19,6 +23,18 @@ pub(in crate::ai) fn check(state: &State, seen: &Seen) -> Result<(), Refusal> {
         .and_then(|()| check_results(&body))
         .and_then(|()| binding::verify(seen))
         .map_err(|message| state.complain(message))
+}
+
+/// Server-held history, which tool runners ask for first; told so, they send all of it themselves.
+fn threads_unsupported() -> Answer {
+    let mut body = error_body(
+        "invalid_request_error",
+        "thread: not supported with this request",
+    );
+    body["error"]["details"] = json!({
+        "error_code": "thread_unsupported_request", "unsupported": ["inference_hooks"],
+    });
+    Answer::json(400, &body)
 }
 
 fn list<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> + use<'a> {

@@ -1,0 +1,103 @@
+// Programs on the vendors' own SDKs, which know nothing of the bridge. Each runs twice: against answers recorded from the
+// vendors' hosted MCP feature, and through the bridge with a plain model behind it. Both must give the same final objects.
+// Usage: run.mjs (from tests/run, after tests/setup); run.mjs hosted needs no daemon
+import { spawn } from 'node:child_process';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { Bridge } from '../lib/bridge.mjs';
+import { assert, check, finish } from '../lib/checks.mjs';
+import { run } from '../lib/process.mjs';
+import { agents, canonical, messages, responses } from './stories.mjs';
+
+const tests = resolve(import.meta.dirname, '../..');
+const binaries = process.env.MCPBRIDGE_BIN_DIR ?? resolve(tests, '../target/debug');
+const node = join(tests, '.cache/bin/node');
+
+const python = (venv, file) => [join(tests, '.cache', venv, 'bin/python'), join(import.meta.dirname, 'programs', file)];
+const script = (file) => [node, join(import.meta.dirname, 'programs', file)];
+const current = tests;
+const old = join(tests, 'interop/ai/old');
+
+/** SDKs as of today and as of two years ago; those of then knew neither Responses nor MCP. */
+const programs = [
+    { name: 'PyPI openai', vendor: 'openai', command: python('sdk-current', 'openai_client.py'), stories: responses,
+      modes: ['create', 'events', 'helper', 'runner', 'runner_asks', 'chat', 'chat_events'] },
+    { name: 'PyPI openai of 2025', vendor: 'openai', command: python('sdk-2025', 'openai_client.py'), stories: responses,
+      modes: ['create', 'events', 'helper', 'chat'] },
+    { name: 'PyPI openai of 2024', vendor: 'openai', command: python('sdk-2024', 'openai_client.py'), stories: responses,
+      modes: ['post', 'chat', 'chat_events'] },
+    { name: 'PyPI anthropic', vendor: 'anthropic', command: python('sdk-current', 'anthropic_client.py'), stories: messages,
+      modes: ['create', 'events', 'helper', 'plain_create', 'plain_helper', 'runner'] },
+    { name: 'PyPI anthropic of 2025', vendor: 'anthropic', command: python('sdk-2025', 'anthropic_client.py'), stories: messages,
+      modes: ['create', 'events', 'helper', 'plain_create', 'plain_helper'] },
+    { name: 'PyPI anthropic of 2024', vendor: 'anthropic', command: python('sdk-2024', 'anthropic_client.py'), stories: messages,
+      modes: ['plain_create', 'plain_helper_2024'] },
+    { name: 'PyPI openai-agents', vendor: 'openai', command: python('sdk-current', 'openai_agents.py'), stories: agents,
+      modes: ['task', 'streamed'] },
+    { name: 'npm openai', vendor: 'openai', command: script('openai_client.mjs'), packages: current, stories: responses,
+      modes: ['create', 'events', 'helper', 'runner', 'runner_asks', 'chat', 'chat_events'] },
+    { name: 'npm openai of 2024', vendor: 'openai', command: script('openai_client.mjs'), packages: old, stories: responses,
+      modes: ['post', 'chat', 'chat_events'] },
+    { name: 'npm @anthropic-ai/sdk', vendor: 'anthropic', command: script('anthropic_client.mjs'), packages: current,
+      stories: messages, modes: ['create', 'events', 'helper', 'plain_create', 'plain_helper', 'runner'] },
+    { name: 'npm @anthropic-ai/sdk of 2024', vendor: 'anthropic', command: script('anthropic_client.mjs'), packages: old,
+      stories: messages, modes: ['plain_create', 'plain_helper_2024'] },
+    { name: 'npm @openai/agents', vendor: 'openai', command: script('openai_agents.mjs'), packages: current, stories: agents,
+      modes: ['task', 'streamed'] },
+];
+
+const models = { openai: 'gpt-5.4', anthropic: 'claude-sonnet-5-5' };
+const fakes = await startFakes();
+
+for (const program of programs) {
+    const recorded = program.modes.filter((mode) => program.stories[mode].hosted);
+    await runProgram(program, 'recorded answers', recorded, (story) => story.hosted(), {
+        base_url: fakes[program.vendor].url, server_url: 'https://mcp.example.com/mcp',
+    });
+}
+if (process.argv[2] !== 'hosted') {
+    const bridge = await Bridge.start();
+    await bridge.must('add', 'demo', fakes.mcp, '--no-auth', '--policy', 'allow');
+    await bridge.configure((config) => {
+        const vendors = Object.keys(models).map((vendor) => [vendor, { url: fakes[vendor].url, api: vendor }]);
+        config.ai = { vendors: Object.fromEntries(vendors) };
+    });
+    const base = { openai: 'openai/v1', anthropic: 'anthropic' };
+    for (const program of programs)
+        await runProgram(program, 'the bridge', program.modes, (story) => story.model, {
+            base_url: `http://localhost:${bridge.port}/${base[program.vendor]}`, server_url: bridge.url('demo'),
+        });
+    await bridge.stop();
+}
+fakes.child.stdin.end();
+finish();
+
+async function startFakes() {
+    const child = spawn(join(binaries, 'mcpbridge-fake-ai'), [], { stdio: ['pipe', 'pipe', 'inherit'] });
+    child.on('error', (error) => { throw error; });
+    const lines = createInterface({ input: child.stdout });
+    const line = await new Promise((resolve) => lines.once('line', resolve));
+    return { child, ...JSON.parse(line) };
+}
+
+/** One process for all modes; one check for each. */
+async function runProgram(program, where, modes, turns, urls) {
+    const plan = {
+        ...urls, control: fakes.control, key: fakes[program.vendor].key, model: models[program.vendor],
+        model_vendor: program.vendor, packages: program.packages,
+        steps: modes.map((mode) => ({ mode, turns: turns(program.stories[mode]) })),
+    };
+    const [command, ...args] = program.command;
+    const ended = await run(command, [...args, JSON.stringify(plan)], { env: { PYTHONWARNINGS: 'ignore' } });
+    const lines = ended.stdout.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+    for (const mode of modes)
+        await check(`${program.name}, ${mode}, with ${where}`, async () => {
+            const told = lines.find((line) => line.mode === mode);
+            assert.ok(told, `the program ended with ${ended.code}\n${ended.stderr}`);
+            assert.equal(told.error, undefined);
+            const story = program.stories[mode];
+            const expected = { ...story.expected };
+            if (where !== 'the bridge' && story.hostedUsage) expected.usage = story.hostedUsage;
+            assert.deepEqual(canonical(told.result), expected);
+        });
+}
