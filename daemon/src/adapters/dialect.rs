@@ -48,6 +48,15 @@ pub struct ToolFilter {
     pub read_only: Option<bool>,
 }
 
+impl ToolFilter {
+    pub fn admits(&self, tool: &str, read_only: bool) -> bool {
+        let named = |names: &[String]| names.iter().any(|name| name == tool);
+        self.names.as_deref().is_none_or(named)
+            && !named(&self.except)
+            && self.read_only.is_none_or(|wanted| wanted == read_only)
+    }
+}
+
 /// A request that is ready to be answered.
 pub trait Dialog: Send + Sync {
     fn wire(&self) -> Wire;

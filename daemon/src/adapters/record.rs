@@ -46,6 +46,9 @@ pub struct Fragment {
     /// Numbers the model's turns over all answers: those of one turn go together, all calls first,
     /// then all outputs.
     pub turn: String,
+    /// The item's place among those of its turn, in the order of the model.
+    #[serde(default)]
+    pub at: u32,
     /// Hidden elements that stand at the item's place.
     pub call: Vec<Box<RawValue>>,
     /// Those that come after the whole turn.

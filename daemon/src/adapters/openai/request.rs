@@ -1,0 +1,320 @@
+//! A request for a response, as far as it is read before anything is asked.
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::dialog::ResponsesDialog;
+use super::entry::{Entries, Entry, kind};
+use super::items::CLIENT_ITEMS;
+use super::{history, ids};
+use crate::adapters::dialect::{Dialog, Limits, Request, ServerEntry, Table};
+use crate::adapters::names::mangle;
+use crate::adapters::raw::Object;
+use crate::adapters::record::{Found, References};
+use crate::adapters::refusal::Refusal;
+use crate::adapters::step::{Listing, Tool};
+use crate::adapters::target::Target;
+use crate::mcp::edit::Members;
+
+pub enum Parsed {
+    /// MCP is executed here.
+    Ours(Box<dyn Request>),
+    /// Nothing in it is for us: the vendor gets it as it is.
+    Plain,
+}
+
+/// A request with servers of ours, or that continues an answer of ours.
+#[derive(Debug)]
+pub(super) struct ResponsesRequest {
+    pub(super) body: String,
+    pub(super) model: String,
+    pub(super) stream: bool,
+    pub(super) store: bool,
+    pub(super) previous: Option<String>,
+    pub(super) limits: Limits,
+    pub(super) max_output_tokens: Option<u64>,
+    pub(super) entries: Vec<Entry>,
+    servers: Vec<ServerEntry>,
+    /// Labels of servers that the vendor executes.
+    pub(super) elsewhere: Vec<String>,
+    pub(super) input: Vec<Box<RawValue>>,
+    /// Functions of the client.
+    pub(super) functions: Vec<String>,
+}
+
+/// # Errors
+/// It has servers of ours and cannot be answered, or one that nobody can reach.
+pub fn parse(body: &str, gateway: &dyn Fn(&str) -> Target) -> Result<Parsed, Refusal> {
+    let Ok(members) = Members::of(body) else {
+        return Ok(Parsed::Plain);
+    };
+    let tools: Vec<&RawValue> = list(members.get("tools"));
+    let entries = Entries::of(&tools, gateway)?;
+    let input = input(members.get("input"));
+    if entries.ours.is_empty() && !continues_ours(&members, &tools, &input) {
+        return Ok(Parsed::Plain);
+    }
+    unique(&members)?;
+    let request = read(body, &members, entries, input)?;
+    Ok(Parsed::Ours(Box::new(request)))
+}
+
+/// The client left its servers out, and what it continues is still ours.
+fn continues_ours(members: &Members<'_>, tools: &[&RawValue], input: &[Box<RawValue>]) -> bool {
+    let previous = members.get("previous_response_id").and_then(string);
+    let has_mcp = tools
+        .iter()
+        .any(|tool| kind(tool).as_deref() == Some("mcp"));
+    let mut heads = input.iter().filter_map(|item| history::Head::of(item));
+    previous.is_some_and(|id| ids::is_made(&id))
+        || (!has_mcp && heads.any(|head| head.id.is_some_and(|id| ids::is_made(&id))))
+}
+
+/// Readers may differ in which of two they take.
+fn unique(members: &Members<'_>) -> Result<(), Refusal> {
+    let mut seen = HashSet::new();
+    match members.0.iter().find(|(key, _)| !seen.insert(key)) {
+        None => Ok(()),
+        Some((key, _)) => {
+            let message = format!("'{key}' is given twice. Give it once.");
+            Err(Refusal::invalid(key.clone(), message).with_code("invalid_value"))
+        }
+    }
+}
+
+fn read(
+    body: &str,
+    members: &Members<'_>,
+    entries: Entries,
+    input: Vec<Box<RawValue>>,
+) -> Result<ResponsesRequest, Refusal> {
+    refuse_unsupported(members)?;
+    let Some(model) = optional::<String>(members, "model")? else {
+        let message = "Missing required parameter: 'model'.";
+        let refusal = Refusal::invalid("model", message);
+        return Err(refusal.with_code("missing_required_parameter"));
+    };
+    let previous: Option<String> = optional(members, "previous_response_id")?;
+    Ok(ResponsesRequest {
+        body: body.to_owned(),
+        model,
+        stream: optional(members, "stream")?.unwrap_or(false),
+        store: optional(members, "store")?.unwrap_or(true),
+        previous,
+        limits: Limits {
+            calls: optional(members, "max_tool_calls")?,
+            parallel: optional(members, "parallel_tool_calls")?.unwrap_or(true),
+        },
+        max_output_tokens: optional(members, "max_output_tokens")?,
+        servers: entries
+            .ours
+            .iter()
+            .map(|entry| entry.server.clone())
+            .collect(),
+        entries: entries.ours,
+        elsewhere: entries.elsewhere,
+        functions: functions(members, &input),
+        input,
+    })
+}
+
+fn refuse_unsupported(members: &Members<'_>) -> Result<(), Refusal> {
+    let refused = |key: &str, message: &str| {
+        Err(Refusal::invalid(key, message).with_code("unsupported_parameter"))
+    };
+    if members
+        .get("background")
+        .is_some_and(|value| value.get() == "true")
+    {
+        return refused(
+            "background",
+            "background is not supported together with MCP servers of this bridge, because their \
+             tools run while the request is open. Leave background out, and stream the answer.",
+        );
+    }
+    if members
+        .get("conversation")
+        .is_some_and(|value| value.get() != "null")
+    {
+        return refused(
+            "conversation",
+            "conversation is not supported together with MCP servers of this bridge: the vendor \
+             would keep their results in it as those of plain functions. Use previous_response_id, \
+             or send the history as input.",
+        );
+    }
+    Ok(())
+}
+
+impl Request for ResponsesRequest {
+    fn servers(&self) -> &[ServerEntry] {
+        &self.servers
+    }
+
+    fn references(&self) -> References {
+        let heads = || self.input.iter().filter_map(|item| history::Head::of(item));
+        let mut items: Vec<String> = heads()
+            .flat_map(|head| [head.id, head.approval_request_id])
+            .flatten()
+            .collect();
+        items.sort_unstable();
+        items.dedup();
+        let pins = heads()
+            .filter(history::Head::is_listing)
+            .filter_map(|head| head.id);
+        References {
+            parent: self.previous.clone(),
+            items,
+            pins: pins.collect(),
+        }
+    }
+
+    fn reserved(&self) -> Vec<String> {
+        let own = CLIENT_ITEMS.iter().map(ToString::to_string);
+        self.functions.iter().cloned().chain(own).collect()
+    }
+
+    fn pinned(&self, entry: &ServerEntry, found: &Found) -> Option<Listing> {
+        let known = found.chain.last().map(|record| record.listings.iter());
+        let pinned = self.input.iter().rev().filter_map(|item| {
+            let head = history::Head::of(item).filter(history::Head::is_listing)?;
+            found.pins.get(&head.id?)
+        });
+        let mut kept = known.into_iter().flatten().chain(pinned.flatten());
+        let is_meant =
+            |listing: &&Listing| listing.label == entry.label && listing.server == entry.server;
+        let listing = kept.find(is_meant).cloned();
+        let mut listing = listing.or_else(|| self.derived(entry))?;
+        let passes = |tool: &Tool| entry.filter.admits(&tool.name, tool.read_only);
+        listing.tools.retain(passes);
+        listing.known = true;
+        Some(listing)
+    }
+
+    fn bind(
+        self: Box<Self>,
+        found: Found,
+        listings: Vec<Listing>,
+    ) -> Result<Box<dyn Dialog>, Refusal> {
+        let table = Table::new(listings);
+        for name in &self.functions {
+            if table.has(name) {
+                let message = format!(
+                    "The function {name:?} has the name of a tool of this conversation's MCP servers. \
+                     Give it another."
+                );
+                return Err(Refusal::invalid("tools", message).with_code("invalid_value"));
+            }
+        }
+        ResponsesDialog::new(*self, &found, table).map(|dialog| Box::new(dialog) as Box<dyn Dialog>)
+    }
+}
+
+impl ResponsesRequest {
+    /// The listing that the client sends back, where nothing better is known.
+    fn derived(&self, entry: &ServerEntry) -> Option<Listing> {
+        let mut taken: HashSet<String> = self.reserved().into_iter().collect();
+        let mut found = None;
+        // Names are given in the order of the entries, as they were the first time.
+        for each in &self.servers {
+            let mut tools = self.resent_tools(&each.label).unwrap_or_default();
+            for tool in &mut tools {
+                tool.function = mangle(&each.label, &tool.name, |name| taken.contains(name));
+                taken.insert(tool.function.clone());
+            }
+            if each.label == entry.label && !tools.is_empty() {
+                found = Some(tools);
+            }
+        }
+        Some(Listing {
+            label: entry.label.clone(),
+            server: entry.server.clone(),
+            tools: found?,
+            known: true,
+        })
+    }
+
+    fn resent_tools(&self, label: &str) -> Option<Vec<Tool>> {
+        let mut items = self.input.iter().filter(|item| {
+            history::Head::of(item).is_some_and(|head| {
+                head.is_listing() && head.server_label.as_deref() == Some(label)
+            })
+        });
+        history::listed_tools(items.next()?)
+    }
+}
+
+/// Names that the model may call and that the client answers.
+fn functions(members: &Members<'_>, input: &[Box<RawValue>]) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(rename = "type")]
+        kind: Option<String>,
+        name: Option<String>,
+        #[serde(borrow)]
+        tools: Option<&'a RawValue>,
+    }
+    let mut open: Vec<&RawValue> = list(members.get("tools"));
+    // Some items bring tools along (`additional_tools`, `tool_search_output`).
+    for item in input {
+        if let Ok(Named { kind, tools, .. }) = serde_json::from_str(item.get())
+            && kind.as_deref() != Some("mcp_list_tools")
+        {
+            open.extend(list(tools));
+        }
+    }
+    let mut names = Vec::new();
+    while let Some(tool) = open.pop() {
+        let Ok(Named { kind, name, tools }) = serde_json::from_str(tool.get()) else {
+            continue;
+        };
+        match kind.as_deref() {
+            Some("function" | "custom") => names.extend(name),
+            Some("namespace") => open.extend(list(tools)),
+            _ => {}
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// `input` as a list of items.
+fn input(value: Option<&RawValue>) -> Vec<Box<RawValue>> {
+    let Some(value) = value else {
+        return Vec::new();
+    };
+    if value.get().starts_with('"') {
+        let item = Object::of_type("message").text("role", "user");
+        return vec![item.put("content", value.get()).done()];
+    }
+    list(Some(value))
+        .into_iter()
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+fn list(value: Option<&RawValue>) -> Vec<&RawValue> {
+    value
+        .and_then(|value| serde_json::from_str(value.get()).ok())
+        .unwrap_or_default()
+}
+
+fn string(value: &RawValue) -> Option<String> {
+    serde_json::from_str(value.get()).ok()
+}
+
+fn optional<T: for<'de> Deserialize<'de>>(
+    members: &Members<'_>,
+    key: &str,
+) -> Result<Option<T>, Refusal> {
+    let Some(value) = members.get(key) else {
+        return Ok(None);
+    };
+    serde_json::from_str(value.get()).map_err(|error| {
+        let message = format!("Invalid value for '{key}': {error}.");
+        Refusal::invalid(key, message).with_code("invalid_value")
+    })
+}

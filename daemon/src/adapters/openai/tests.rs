@@ -1,0 +1,8 @@
+//! The dialect as a whole: from a request to what the model and the client get.
+
+mod approvals;
+mod conversation;
+mod rig;
+mod stream;
+
+pub(super) use rig::listing;
