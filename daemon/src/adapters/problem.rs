@@ -35,10 +35,13 @@ pub fn body(wire: Wire, refusal: &Refusal) -> Value {
                 "code": refusal.code.or(code),
             }})
         }
-        Wire::Messages => json!({
-            "type": "error",
-            "error": { "type": anthropic(status), "message": located(refusal) },
-        }),
+        Wire::Messages => {
+            let mut error = json!({ "type": anthropic(status), "message": located(refusal) });
+            if let Some(code) = refusal.code.filter(|code| *code != HTTP_ERROR) {
+                error["details"] = json!({ "error_code": code });
+            }
+            json!({ "type": "error", "error": error })
+        }
     }
 }
 
@@ -135,6 +138,16 @@ mod tests {
             !refusal(Wire::Messages, &failed, true)
                 .headers()
                 .contains_key(SHOULD_RETRY)
+        );
+    }
+
+    #[test]
+    fn a_code_by_which_a_client_recovers_is_where_it_looks_for_it() {
+        let threads = Refusal::invalid("thread", "no").with_code("thread_unsupported_request");
+        let said = body(Wire::Messages, &threads);
+        assert_eq!(
+            said["error"]["details"]["error_code"],
+            "thread_unsupported_request"
         );
     }
 }

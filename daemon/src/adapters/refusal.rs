@@ -9,7 +9,8 @@ pub struct Refusal {
     pub status: StatusCode,
     /// The field at fault, as a path of the request's own language: `tools[0].server_url`.
     pub param: Option<String>,
-    /// OpenAI's `code`, where clients know one: `missing_required_parameter`.
+    /// OpenAI's `code`, Anthropic's `details.error_code`, where clients know one: `missing_required_parameter`,
+    /// `thread_unsupported_request`.
     pub code: Option<&'static str>,
     /// Names the field or server, the reason and the next step. No secrets.
     pub message: String,
