@@ -8,6 +8,8 @@
 )]
 
 mod add;
+mod ai_keys;
+mod ai_pass;
 mod approvals;
 mod approvals_ctl;
 mod approvals_watch;

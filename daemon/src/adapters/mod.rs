@@ -10,12 +10,39 @@
 pub mod anthropic;
 pub mod dialect;
 pub mod event;
+mod handler;
 pub mod names;
 pub mod openai;
+mod pass;
 pub mod problem;
 pub mod raw;
 pub mod record;
 pub mod refusal;
+mod route;
 pub mod step;
 pub mod target;
 pub mod translate;
+
+use axum::Router;
+use axum::routing::any;
+
+use crate::http::limits::BodyLimits;
+use crate::vendors::Vendors;
+
+/// What every request needs.
+#[derive(Clone)]
+struct Adapters {
+    vendors: Vendors,
+    limits: BodyLimits,
+}
+
+/// `max_request_bytes` bounds the body of a request.
+pub fn router(vendors: Vendors, max_request_bytes: u64) -> Router {
+    Router::new()
+        .route("/openai/{*path}", any(handler::serve))
+        .route("/anthropic/{*path}", any(handler::serve))
+        .with_state(Adapters {
+            vendors,
+            limits: BodyLimits::new(max_request_bytes),
+        })
+}

@@ -2,7 +2,8 @@
 
 use axum::body::Body;
 use http::header::CONTENT_TYPE;
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Value, json};
 
 use super::event::Wire;
@@ -12,14 +13,38 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// The HTTP answer. SDKs repeat requests on their own; without `may_retry` they are told not to.
 pub fn refusal(wire: Wire, refusal: &Refusal, may_retry: bool) -> Response<Body> {
-    let mut response = Response::new(Body::from(body(wire, refusal).to_string()));
+    let mut headers = HeaderMap::new();
+    let id = identify(wire, &mut headers);
+    let mut body = body(wire, refusal);
+    if wire == Wire::Messages {
+        body["request_id"] = Value::from(id.to_str().unwrap_or_default());
+    }
+    let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status(wire, refusal.status);
+    *response.headers_mut() = headers;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if !may_retry {
         headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
     }
     response
+}
+
+/// The id by which clients report a request: that of the vendor, or one of ours where there is none.
+pub fn identify(wire: Wire, headers: &mut HeaderMap) -> HeaderValue {
+    let name = match wire {
+        Wire::Responses | Wire::Chat => HeaderName::from_static("x-request-id"),
+        Wire::Messages => HeaderName::from_static("request-id"),
+    };
+    let id = headers.entry(name).or_insert_with(|| {
+        let mut bytes = [0; 12];
+        // It names a request in logs and proves nothing: any other would do.
+        let _ = SystemRandom::new().fill(&mut bytes);
+        let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        HeaderValue::try_from(format!("req_{text}"))
+            .unwrap_or_else(|_| HeaderValue::from_static("req_0"))
+    });
+    id.clone()
 }
 
 /// The same as a JSON body.
@@ -117,6 +142,18 @@ mod tests {
             body(Wire::Messages, &at).to_string(),
             r#"{"type":"error","error":{"type":"invalid_request_error","message":"tools[0].server_url: it is private"}}"#
         );
+    }
+
+    #[test]
+    fn a_request_keeps_the_id_of_the_vendor_and_gets_one_where_it_has_none() {
+        let mut headers = HeaderMap::new();
+        headers.insert("request-id", HeaderValue::from_static("req_vendor"));
+        assert_eq!(identify(Wire::Messages, &mut headers), "req_vendor");
+        let ours = identify(Wire::Chat, &mut headers);
+        assert_eq!(headers["x-request-id"], ours);
+        assert_ne!(ours, identify(Wire::Chat, &mut HeaderMap::new()));
+        let refused = Refusal::new(StatusCode::UNAUTHORIZED, "x");
+        assert!(refusal(Wire::Messages, &refused, true).headers()["request-id"].len() > 4);
     }
 
     #[test]

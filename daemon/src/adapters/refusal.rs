@@ -2,6 +2,11 @@
 
 use http::StatusCode;
 
+use crate::error::{Classify, ErrorKind, chain};
+use crate::http::limits::BodyError;
+use crate::http::problem::http_status;
+use crate::vendors::VendorError;
+
 /// The status decides the vendor's error type (OpenAI `type`/`code`, Anthropic `type`).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -38,5 +43,36 @@ impl Refusal {
     pub fn with_code(mut self, code: &'static str) -> Self {
         self.code = Some(code);
         self
+    }
+}
+
+impl From<&VendorError> for Refusal {
+    fn from(error: &VendorError) -> Self {
+        let status = match error.is_authentication() {
+            true => StatusCode::UNAUTHORIZED,
+            false => http_status(error.kind()),
+        };
+        // The causes of an internal fault are for the log, not for whoever sent the request.
+        let reason = match error.kind() {
+            ErrorKind::Internal => error.to_string(),
+            _ => chain(error),
+        };
+        let message = match error.hint() {
+            Some(hint) => format!("{reason}; {hint}"),
+            None => reason,
+        };
+        Self::new(status, message)
+    }
+}
+
+impl From<&BodyError> for Refusal {
+    fn from(error: &BodyError) -> Self {
+        let status = match error {
+            BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            BodyError::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            BodyError::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
+            BodyError::BrokenOff => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, error.to_string())
     }
 }

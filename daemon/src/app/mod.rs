@@ -35,7 +35,7 @@ use crate::store::Store;
 use crate::telemetry;
 use crate::vault::Vault;
 use crate::vendors::{self, Vendors};
-use crate::{desktop, net, proxy, web};
+use crate::{adapters, desktop, net, proxy, web};
 
 /// How long calls that are being answered may go on after the daemon was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -184,7 +184,10 @@ impl App {
             lifecycle: lifecycle.clone(),
             base_url: base_url.clone(),
         };
-        let routes = proxy::router(pipeline.clone()).merge(web::router(web));
+        let models = adapters::router(vendors.clone(), config.max_request_bytes);
+        let routes = proxy::router(pipeline.clone())
+            .merge(models)
+            .merge(web::router(web));
         let facts = Facts {
             started_at: clock.now(),
             config_dir: dir.path().display().to_string(),

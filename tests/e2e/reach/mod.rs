@@ -43,6 +43,11 @@ const ROUTES: &[(&str, Reach)] = &[
     ("/mcp/{server}", Tools),
     ("/mcp/{server}/", Tools),
     ("/mcp/{server}/{*path}", Tools),
+    ("/openai/{*path}", Nothing("passes requests to a model API")),
+    (
+        "/anthropic/{*path}",
+        Nothing("passes requests to a model API"),
+    ),
     ("/.well-known/{*path}", Nothing("always 404")),
     ("/", Nothing("health")),
     ("/healthz", Nothing("health")),
