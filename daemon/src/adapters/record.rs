@@ -17,6 +17,9 @@ pub struct Record {
     /// The answer that this one continues (`previous_response_id`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
+    /// An answer that only the vendor has, which the conversation continues before all of `hidden`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendors: Option<String>,
     /// What this request and its answer add to the hidden transcript, exactly as it was sent and
     /// received. With a parent the parent's comes before it.
     pub hidden: Vec<Box<RawValue>>,

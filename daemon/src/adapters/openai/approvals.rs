@@ -12,7 +12,11 @@ use crate::adapters::refusal::Refusal;
 /// # Errors
 /// A decision is about nothing that is open, about a call that is not the one that was asked, or is
 /// missing.
-pub(super) fn decided(request: &ResponsesRequest, found: &Found) -> Result<Vec<Decided>, Refusal> {
+pub(super) fn decided(
+    request: &ResponsesRequest,
+    found: &Found,
+    foreign: &HashSet<String>,
+) -> Result<Vec<Decided>, Refusal> {
     let heads: Vec<Head> = request
         .input
         .iter()
@@ -27,7 +31,7 @@ pub(super) fn decided(request: &ResponsesRequest, found: &Found) -> Result<Vec<D
             }
             continue;
         };
-        if !is_about_ours(approval, &heads, request) {
+        if foreign.contains(approval) {
             continue;
         }
         if !seen.insert(approval) {
@@ -62,13 +66,20 @@ pub(super) fn decided(request: &ResponsesRequest, found: &Found) -> Result<Vec<D
     Ok(decided)
 }
 
-/// Requests of servers that the vendor executes are answered there.
-fn is_about_ours(approval: &str, heads: &[Head], request: &ResponsesRequest) -> bool {
-    let asked = heads
-        .iter()
-        .find(|head| head.is_request() && head.id.as_deref() == Some(approval));
-    let label = asked.and_then(|head| head.server_label.as_ref());
-    label.is_none_or(|label| !request.elsewhere.contains(label))
+/// Approval requests of servers that the vendor executes; they are answered there.
+pub(super) fn foreign(request: &ResponsesRequest, found: &Found) -> HashSet<String> {
+    let chained = found.chain.iter().flat_map(|record| &record.hidden);
+    let heads = chained
+        .chain(&request.input)
+        .filter_map(|item| Head::of(item));
+    let is_foreign = |head: &Head| {
+        let label = head.server_label.as_ref();
+        head.is_request() && label.is_some_and(|label| request.elsewhere.contains(label))
+    };
+    heads
+        .filter(is_foreign)
+        .filter_map(|head| head.id)
+        .collect()
 }
 
 fn in_chain<'a>(approval: &str, found: &'a Found) -> Option<&'a OpenCall> {

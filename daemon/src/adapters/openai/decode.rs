@@ -394,3 +394,6 @@ fn usage(value: &serde_json::Value) -> Usage {
         ..Usage::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

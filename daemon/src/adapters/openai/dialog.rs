@@ -48,10 +48,11 @@ impl ResponsesDialog {
         {
             choice::rewritten(choice, &table, true)?;
         }
-        let decided = approvals::decided(&request, found)?;
+        let foreign = approvals::foreign(&request, found);
+        let decided = approvals::decided(&request, found, &foreign)?;
         let pending = decided.iter().filter(|decided| decided.approve);
         let pending = pending.map(|decided| decided.call.call.id.as_str());
-        let history = History::new(found, &table, &request.elsewhere, pending);
+        let history = History::new(found, &table, (&request.elsewhere, &foreign), pending);
         let own = history.hidden(&request.input);
         let hidden = found.chain.iter().flat_map(|record| record.hidden.iter());
         Ok(Self {
@@ -131,11 +132,10 @@ impl ResponsesDialog {
 
 /// The answer that only the vendor knows, where the conversation began with one.
 fn parent(request: &ResponsesRequest, found: &Found) -> Result<Option<String>, Refusal> {
-    let first = match found.chain.first() {
-        Some(record) => record.parent.as_ref(),
-        None => request.previous.as_ref(),
-    };
-    match first {
+    if let Some(first) = found.chain.first() {
+        return Ok(first.vendors.clone());
+    }
+    match &request.previous {
         Some(id) if ids::is_made(id) => {
             let message = format!(
                 "Previous response with id '{id}' not found. It was deleted, is older than this bridge \
@@ -145,7 +145,7 @@ fn parent(request: &ResponsesRequest, found: &Found) -> Result<Option<String>, R
             let refusal = Refusal::invalid("previous_response_id", message);
             Err(refusal.with_code("previous_response_not_found"))
         }
-        first => Ok(first.cloned()),
+        vendors => Ok(vendors.clone()),
     }
 }
 
@@ -296,7 +296,8 @@ impl Dialog for ResponsesDialog {
         let record = self.request.store.then(|| Record {
             id: id.to_owned(),
             wire: Wire::Responses,
-            parent: self.request.previous.clone(),
+            parent: self.request.previous.clone().filter(|id| ids::is_made(id)),
+            vendors: self.vendors.clone(),
             hidden: self
                 .own
                 .iter()

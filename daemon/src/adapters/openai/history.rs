@@ -125,6 +125,8 @@ pub(super) struct History<'a> {
     table: &'a Table,
     /// Labels of servers that the vendor executes: their items are its own.
     elsewhere: &'a [String],
+    /// Its approval requests.
+    foreign: &'a HashSet<String>,
     /// Calls that get an output later on.
     answered: HashSet<String>,
     /// Calls that stand in the transcript.
@@ -148,13 +150,14 @@ impl<'a> History<'a> {
     pub(super) fn new(
         found: &'a Found,
         table: &'a Table,
-        elsewhere: &'a [String],
+        (elsewhere, foreign): (&'a [String], &'a HashSet<String>),
         pending: impl Iterator<Item = &'a str>,
     ) -> Self {
         Self {
             found,
             table,
             elsewhere,
+            foreign,
             answered: pending.map(ToOwned::to_owned).collect(),
             called: HashSet::new(),
             out: Vec::new(),
@@ -193,8 +196,11 @@ impl<'a> History<'a> {
         let Some(head) = Head::of(item) else {
             return self.plain(item);
         };
-        let foreign = |label: &String| Some(label) == head.server_label.as_ref();
-        if self.elsewhere.iter().any(foreign) {
+        let is_named = |label: &String| Some(label) == head.server_label.as_ref();
+        let is_answered = head
+            .answers()
+            .is_some_and(|request| self.foreign.contains(request));
+        if is_answered || self.elsewhere.iter().any(is_named) {
             return self.plain(item);
         }
         if let Some(fragment) = self.fragment(&head, item) {

@@ -17,6 +17,7 @@ pub mod object;
 pub mod outcome;
 pub mod policy;
 pub mod request;
+pub mod store;
 #[cfg(test)]
 mod tests;
 mod transcript;

@@ -2,7 +2,9 @@
 
 mod approvals;
 mod conversation;
+mod parsing;
 mod rig;
+mod shown;
 mod stream;
 
 pub(super) use rig::listing;
