@@ -3,7 +3,8 @@
 
 use serde_json::value::RawValue;
 
-use super::json::{Object, normal, quoted};
+use super::json::normal;
+use crate::adapters::raw::{Object, quoted};
 use crate::mcp::edit::Members;
 
 /// A JSON object that is not valid has no place in a block; this is how the vendor wants to get it back.

@@ -8,10 +8,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use self::building::Building;
-use super::json::{raw, unquoted};
+use super::json::unquoted;
 use super::usage::Counted;
 use crate::adapters::dialect::{Decoder as Decodes, Malformed};
 use crate::adapters::event::{Block, End, Event, Native, TurnEnd};
+use crate::adapters::raw::raw;
 use crate::mcp::edit::{self, Edit, Members};
 
 /// Of one answer. The largest that a model writes is some megabytes.

@@ -1,67 +1,8 @@
-//! JSON text that is put together here, member by member, in an order that never changes.
+//! JSON in one spelling.
 
 use serde_json::value::RawValue;
 
-/// An object that is being written.
-pub(super) struct Object(String);
-
-impl Object {
-    pub(super) fn new() -> Self {
-        Self("{".to_owned())
-    }
-
-    /// Of a block or an event: `type` comes first.
-    pub(super) fn of_type(kind: &str) -> Self {
-        Self::new().text("type", kind)
-    }
-
-    /// `json` is one JSON value.
-    pub(super) fn put(mut self, key: &str, json: &str) -> Self {
-        if self.0.len() > 1 {
-            self.0.push(',');
-        }
-        self.0.push_str(&quoted(key));
-        self.0.push(':');
-        self.0.push_str(json);
-        self
-    }
-
-    pub(super) fn text(self, key: &str, text: &str) -> Self {
-        self.put(key, &quoted(text))
-    }
-
-    pub(super) fn number(self, key: &str, number: u64) -> Self {
-        self.put(key, &number.to_string())
-    }
-
-    pub(super) fn json(mut self) -> String {
-        self.0.push('}');
-        self.0
-    }
-}
-
-/// A list of JSON values.
-pub(super) fn list<T: AsRef<str>>(values: impl IntoIterator<Item = T>) -> String {
-    let mut out = "[".to_owned();
-    for value in values {
-        if out.len() > 1 {
-            out.push(',');
-        }
-        out.push_str(value.as_ref());
-    }
-    out.push(']');
-    out
-}
-
-/// `text` as a JSON string.
-pub(super) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-/// `json`, which was written here.
-pub(super) fn raw(json: String) -> Box<RawValue> {
-    RawValue::from_string(json).unwrap_or_else(|_| RawValue::NULL.to_owned())
-}
+use crate::adapters::raw::quoted;
 
 /// The JSON string `json`, or None if it is none.
 pub(super) fn unquoted(json: &RawValue) -> Option<String> {
@@ -126,13 +67,5 @@ mod tests {
             assert_eq!(normal(from), to);
             assert_eq!(normal(to), to);
         }
-    }
-
-    #[test]
-    fn an_object_keeps_the_order_in_which_it_was_written() {
-        let object = Object::of_type("t").put("b", "1.0").text("a", "\"").json();
-        assert_eq!(object, r#"{"type":"t","b":1.0,"a":"\""}"#);
-        assert_eq!(list(["1", "{}"]), "[1,{}]");
-        assert_eq!(raw("{".to_owned()).get(), "null");
     }
 }

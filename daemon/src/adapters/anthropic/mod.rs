@@ -1,12 +1,22 @@
 //! The Messages API: a client's requests with `mcp_servers`, and a vendor's answers.
 //!
 //! Everything here is a function of its arguments. What goes to the vendor is a list of messages whose
-//! bytes depend on nothing but what was said (`json`, `block`), because models reject thinking whose
-//! prefix has changed.
+//! bytes depend on nothing but what was said (`json`, `block`, `render`), because models reject
+//! thinking whose prefix has changed; `history` gets the same messages out of what a client sends back.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "requests are not read yet"))]
-
+pub mod betas;
 mod block;
+mod content;
 pub mod decode;
+mod dialog;
+pub mod encode;
+mod history;
+mod ids;
 mod json;
+mod keep;
+mod render;
+pub mod request;
+#[cfg(test)]
+mod testing;
+mod toolset;
 mod usage;

@@ -2,8 +2,8 @@
 
 use serde_json::value::RawValue;
 
-use super::json::{Object, raw};
 use crate::adapters::event::Usage;
+use crate::adapters::raw::{Object, list, raw};
 use crate::mcp::edit::Members;
 
 /// The counters of one answer while it comes: what comes later replaces what was there.
@@ -66,17 +66,29 @@ fn member(object: &RawValue, key: &str) -> u64 {
 }
 
 /// The members of `usage`, in the order of the API.
-fn members(usage: &Usage, mut object: Object) -> Object {
+pub(super) fn members(usage: &Usage, mut object: Object) -> Object {
     let cached = usage.cache_read.saturating_add(usage.cache_write);
     object = object
-        .number("input_tokens", usage.input.saturating_sub(cached))
-        .number("output_tokens", usage.output)
-        .number("cache_read_input_tokens", usage.cache_read)
-        .number("cache_creation_input_tokens", usage.cache_write);
+        .put(
+            "input_tokens",
+            &usage.input.saturating_sub(cached).to_string(),
+        )
+        .put("output_tokens", &usage.output.to_string())
+        .put("cache_read_input_tokens", &usage.cache_read.to_string())
+        .put(
+            "cache_creation_input_tokens",
+            &usage.cache_write.to_string(),
+        );
     if usage.cache_write_5m > 0 || usage.cache_write_1h > 0 {
         let creation = Object::new()
-            .number("ephemeral_5m_input_tokens", usage.cache_write_5m)
-            .number("ephemeral_1h_input_tokens", usage.cache_write_1h);
+            .put(
+                "ephemeral_5m_input_tokens",
+                &(usage.cache_write_5m).to_string(),
+            )
+            .put(
+                "ephemeral_1h_input_tokens",
+                &(usage.cache_write_1h).to_string(),
+            );
         object = object.put("cache_creation", &creation.json());
     }
     object
@@ -91,7 +103,7 @@ pub(super) fn total<'a>(
 ) -> String {
     let mut object = members(sum, Object::new());
     if sum.reasoning > 0 {
-        let details = Object::new().number("thinking_tokens", sum.reasoning);
+        let details = Object::new().put("thinking_tokens", &sum.reasoning.to_string());
         object = object.put("output_tokens_details", &details.json());
     }
     for (key, value) in others(natives) {
@@ -101,7 +113,7 @@ pub(super) fn total<'a>(
         .iter()
         .map(|turn| members(turn, Object::of_type("message")).json())
         .collect();
-    let each = super::json::list(&each);
+    let each = list(&each);
     object.put("iterations", &each).json()
 }
 
@@ -145,11 +157,11 @@ fn added(one: &RawValue, other: &RawValue) -> Box<RawValue> {
     let mut sum = Object::new();
     for (key, value) in &ours {
         let more = theirs.get(key).map_or(0, count);
-        sum = sum.number(key, count(value).saturating_add(more));
+        sum = sum.put(key, &count(value).saturating_add(more).to_string());
     }
     for (key, value) in &theirs.0 {
         if !ours.iter().any(|(name, _)| name == key) {
-            sum = sum.number(key, count(value));
+            sum = sum.put(key, &count(value).to_string());
         }
     }
     raw(sum.json())

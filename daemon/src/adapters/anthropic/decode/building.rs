@@ -4,9 +4,10 @@ use serde_json::value::RawValue;
 
 use super::malformed;
 use crate::adapters::anthropic::block;
-use crate::adapters::anthropic::json::{list, quoted, raw, unquoted};
+use crate::adapters::anthropic::json::unquoted;
 use crate::adapters::dialect::Malformed;
 use crate::adapters::event::{Block, Content, Delta, FunctionCall, Kind};
+use crate::adapters::raw::{list, quoted, raw};
 use crate::mcp::edit::Members;
 
 pub(super) struct Building {
