@@ -1,6 +1,7 @@
-// Programs on the vendors' own SDKs, which know nothing of the bridge. Each runs twice: against answers recorded from the
-// vendors' hosted MCP feature, and through the bridge with a plain model behind it. Both must give the same final objects.
-// Usage: run.mjs (from tests/run, after tests/setup); run.mjs hosted needs no daemon
+// Programs on the vendors' own SDKs, which know nothing of the bridge. Each runs three times: against answers recorded from
+// the vendors' hosted MCP feature, against the same passed on by the bridge because the server is a public one, and through
+// the bridge with a plain model behind it. All must give the same final objects.
+// Usage: run.mjs (from tests/run, after tests/setup); run.mjs hosted leaves out the last
 import { spawn } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -49,26 +50,22 @@ const programs = [
 const models = { openai: 'gpt-5.4', anthropic: 'claude-sonnet-5-5' };
 const fakes = await startFakes();
 
+const bridge = await startBridge();
+
 for (const program of programs) {
+    const base = program.vendor === 'openai' ? 'openai/v1' : 'anthropic';
+    const base_url = `http://localhost:${bridge.port}/${base}`;
     const recorded = program.modes.filter((mode) => program.stories[mode].hosted);
-    await runProgram(program, 'recorded answers', recorded, (story) => story.hosted(), {
-        base_url: fakes[program.vendor].url, server_url: 'https://mcp.example.com/mcp',
-    });
-}
-if (process.argv[2] !== 'hosted') {
-    const bridge = await Bridge.start();
-    await bridge.must('add', 'demo', fakes.mcp, '--no-auth', '--policy', 'allow');
-    await bridge.configure((config) => {
-        const vendors = Object.keys(models).map((vendor) => [vendor, { url: fakes[vendor].url, api: vendor }]);
-        config.ai = { vendors: Object.fromEntries(vendors) };
-    });
-    const base = { openai: 'openai/v1', anthropic: 'anthropic' };
-    for (const program of programs)
+    const hosted = (story) => story.hosted();
+    const server_url = 'https://mcp.example.com/mcp';
+    await runProgram(program, 'recorded answers', recorded, hosted, { base_url: fakes[program.vendor].url, server_url });
+    await runProgram(program, 'recorded answers passed on', recorded, hosted, { base_url, server_url });
+    if (process.argv[2] !== 'hosted')
         await runProgram(program, 'the bridge', program.modes, (story) => story.model, {
-            base_url: `http://localhost:${bridge.port}/${base[program.vendor]}`, server_url: bridge.url('demo'),
+            base_url, server_url: bridge.url('demo'),
         });
-    await bridge.stop();
 }
+await bridge.stop();
 fakes.child.stdin.end();
 finish();
 
@@ -78,6 +75,16 @@ async function startFakes() {
     const lines = createInterface({ input: child.stdout });
     const line = await new Promise((resolve) => lines.once('line', resolve));
     return { child, ...JSON.parse(line) };
+}
+
+async function startBridge() {
+    const bridge = await Bridge.start();
+    await bridge.must('add', 'demo', fakes.mcp, '--no-auth', '--policy', 'allow');
+    await bridge.configure((config) => {
+        const vendors = Object.keys(models).map((vendor) => [vendor, { url: fakes[vendor].url, api: vendor }]);
+        config.ai = { vendors: Object.fromEntries(vendors) };
+    });
+    return bridge;
 }
 
 /** One process for all modes; one check for each. */
