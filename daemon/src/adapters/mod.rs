@@ -11,6 +11,7 @@ pub mod anthropic;
 pub mod dialect;
 pub mod event;
 mod handler;
+pub mod hub;
 pub mod names;
 pub mod openai;
 mod pass;

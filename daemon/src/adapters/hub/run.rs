@@ -1,0 +1,185 @@
+//! One answer and its readers.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::Piece;
+use crate::types::Digest;
+
+pub(super) struct Run<T> {
+    pub(super) key: Digest,
+    state: Mutex<State<T>>,
+    /// Moves when there is more to read, or the end.
+    grown: watch::Sender<()>,
+    /// Moves when somebody has read something, or has gone.
+    read: watch::Sender<()>,
+    /// How many there are.
+    readers: watch::Sender<usize>,
+}
+
+struct State<T> {
+    /// What is held, with its bytes.
+    pieces: VecDeque<(T, usize)>,
+    /// The number of the first of them, counted from the beginning of the answer.
+    first: u64,
+    bytes: usize,
+    is_complete: bool,
+    is_over: bool,
+    /// The piece that each reads next.
+    readers: HashMap<u64, u64>,
+    next_reader: u64,
+}
+
+/// Takes the pieces of an answer, from the first one on. Another reader or none makes no difference to
+/// what it gets.
+pub struct Reader<T> {
+    run: Arc<Run<T>>,
+    id: u64,
+    grown: watch::Receiver<()>,
+}
+
+impl<T> Run<T> {
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn reads(&self) -> watch::Receiver<()> {
+        self.read.subscribe()
+    }
+
+    pub(super) fn readers(&self) -> watch::Receiver<usize> {
+        self.readers.subscribe()
+    }
+
+    pub(super) fn complete(&self) {
+        self.state().is_complete = true;
+    }
+
+    /// Returns the bytes that are held, and whether they are a complete answer.
+    pub(super) fn end(&self) -> (usize, bool) {
+        let mut state = self.state();
+        state.is_over = true;
+        self.grown.send_replace(());
+        (state.bytes, state.is_complete && state.first == 0)
+    }
+
+    fn leave(&self, reader: u64) {
+        let mut state = self.state();
+        state.readers.remove(&reader);
+        self.readers.send_replace(state.readers.len());
+        self.read.send_replace(());
+    }
+}
+
+impl<T: Piece> Run<T> {
+    pub(super) fn open(key: Digest) -> (Arc<Self>, Reader<T>) {
+        let run = Arc::new(Self {
+            key,
+            state: Mutex::new(State {
+                pieces: VecDeque::new(),
+                first: 0,
+                bytes: 0,
+                is_complete: false,
+                is_over: false,
+                readers: HashMap::new(),
+                next_reader: 0,
+            }),
+            grown: watch::Sender::new(()),
+            read: watch::Sender::new(()),
+            readers: watch::Sender::new(0),
+        });
+        let reader = Self::attach(&run, &mut run.state());
+        (run, reader)
+    }
+
+    /// None if the beginning is not there any more.
+    pub(super) fn join(run: &Arc<Self>) -> Option<Reader<T>> {
+        let mut state = run.state();
+        (state.first == 0).then(|| Self::attach(run, &mut state))
+    }
+
+    fn attach(run: &Arc<Self>, state: &mut State<T>) -> Reader<T> {
+        let id = state.next_reader;
+        state.next_reader += 1;
+        state.readers.insert(id, 0);
+        run.readers.send_replace(state.readers.len());
+        Reader {
+            run: Arc::clone(run),
+            id,
+            grown: run.grown.subscribe(),
+        }
+    }
+
+    /// Lets go of the front until there is room for `bytes`. Returns how much went, and false where
+    /// the rest is new to every reader.
+    pub(super) fn make_room(&self, bytes: usize, room: usize) -> (usize, bool) {
+        let mut state = self.state();
+        let held = state.bytes;
+        let fastest = state.readers.values().max().copied().unwrap_or(u64::MAX);
+        while state.bytes.saturating_add(bytes) > room && state.first < fastest {
+            let Some((_, gone)) = state.pieces.pop_front() else {
+                break;
+            };
+            state.first += 1;
+            state.bytes -= gone;
+        }
+        let fits = state.bytes.saturating_add(bytes) <= room || state.pieces.is_empty();
+        (held - state.bytes, fits)
+    }
+
+    pub(super) fn push(&self, piece: T, bytes: usize) {
+        let mut state = self.state();
+        state.pieces.push_back((piece, bytes));
+        state.bytes += bytes;
+        self.grown.send_replace(());
+    }
+
+    /// The next piece for this reader; None if it has to wait.
+    fn read(&self, reader: u64) -> Option<Read<T>> {
+        let mut state = self.state();
+        let next = state.readers.get(&reader).copied().unwrap_or(0);
+        let Some(at) = next.checked_sub(state.first) else {
+            return Some(Read::Lost);
+        };
+        let at = usize::try_from(at).unwrap_or(usize::MAX);
+        let piece = state.pieces.get(at).map(|(piece, _)| piece.clone());
+        match piece {
+            Some(piece) => {
+                state.readers.insert(reader, next + 1);
+                self.read.send_replace(());
+                Some(Read::Piece(piece))
+            }
+            None => state.is_over.then_some(Read::Lost),
+        }
+    }
+}
+
+enum Read<T> {
+    Piece(T),
+    /// There is no more for this reader.
+    Lost,
+}
+
+impl<T: Piece> Reader<T> {
+    /// The next piece. None when there is no more: the answer has ended, whether complete or not, or
+    /// this reader was too slow. Nothing is lost if this is dropped halfway.
+    pub async fn recv(&mut self) -> Option<T> {
+        loop {
+            self.grown.borrow_and_update();
+            match self.run.read(self.id) {
+                Some(Read::Piece(piece)) => return Some(piece),
+                Some(Read::Lost) => return None,
+                // The sender is in the run, which is held here.
+                None => self.grown.changed().await.ok()?,
+            }
+        }
+    }
+}
+
+impl<T> Drop for Reader<T> {
+    fn drop(&mut self) {
+        self.run.leave(self.id);
+    }
+}
