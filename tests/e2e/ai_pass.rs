@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mcpbridge_tests::ai::{Endpoint, FakeAi, Turn};
+use mcpbridge_tests::mcp::Access;
 use mcpbridge_tests::wait;
 use mcpbridge_tests::{Fault, Gate, Scenario};
 use reqwest::{Method, RequestBuilder, Response, header};
@@ -24,7 +25,9 @@ impl World {
 
     /// `change` gets the configuration and its `ai`.
     pub(crate) async fn with(change: impl FnOnce(&mut Value, &mut Value)) -> Self {
-        let builder = Scenario::builder().daemon(&["--log-level", "debug"]);
+        let builder = Scenario::builder()
+            .mcp(|mcp| mcp.access = Access::Open)
+            .daemon(&["--log-level", "debug"]);
         let mut scenario = builder.start().await;
         let openai = FakeAi::openai(&scenario.secrets).await;
         let anthropic = FakeAi::anthropic(&scenario.secrets).await;

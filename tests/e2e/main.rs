@@ -9,6 +9,7 @@
 
 mod add;
 mod ai_keys;
+mod ai_loop;
 mod ai_pass;
 mod approvals;
 mod approvals_ctl;

@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, Request, StatusCode, header};
 
 use super::refusal::Refusal;
 use super::route::Target;
-use super::{Adapters, pass, problem};
+use super::{Adapters, local, pass, problem};
 use crate::http::is_from_another_site;
 use crate::types::{Caller, Channel, Process};
 use crate::vendors::Visitor;
@@ -94,5 +94,8 @@ fn may_ask(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// Decides what answers. Whatever nothing here knows about goes to the vendor as it is.
 async fn handle(adapters: &Adapters, incoming: Incoming) -> Result<Response, Refusal> {
-    pass::pass(&adapters.vendors, incoming).await
+    match local::answer(adapters, &incoming).await {
+        Some(answered) => answered,
+        None => pass::pass(&adapters.vendors, incoming).await,
+    }
 }

@@ -12,6 +12,7 @@ pub mod dialect;
 pub mod event;
 mod handler;
 pub mod hub;
+mod local;
 pub mod names;
 pub mod openai;
 mod pass;
@@ -20,6 +21,7 @@ pub mod raw;
 pub mod record;
 pub mod refusal;
 mod route;
+mod run;
 pub mod step;
 pub mod target;
 pub mod translate;
@@ -27,7 +29,15 @@ pub mod translate;
 use axum::Router;
 use axum::routing::any;
 
+use self::run::Runner;
+use self::target::Gateway;
+use crate::approval::Approvals;
+use crate::clock::SharedClock;
+use crate::config::Config;
+use crate::conversations::Conversations;
 use crate::http::limits::BodyLimits;
+use crate::lifecycle::Lifecycle;
+use crate::pipeline::Pipeline;
 use crate::vendors::Vendors;
 
 /// What every request needs.
@@ -35,15 +45,38 @@ use crate::vendors::Vendors;
 struct Adapters {
     vendors: Vendors,
     limits: BodyLimits,
+    gateway: Gateway,
+    runner: Runner,
 }
 
-/// `max_request_bytes` bounds the body of a request.
-pub fn router(vendors: Vendors, max_request_bytes: u64) -> Router {
+/// What the adapters work with.
+pub struct Parts {
+    pub vendors: Vendors,
+    pub pipeline: Pipeline,
+    pub conversations: Conversations,
+    pub approvals: Approvals,
+    pub lifecycle: Lifecycle,
+    pub clock: SharedClock,
+    /// Of the daemon's own.
+    pub port: u16,
+}
+
+pub fn router(config: &Config, parts: Parts) -> Router {
+    let adapters = Adapters {
+        vendors: parts.vendors,
+        limits: BodyLimits::new(config.max_request_bytes),
+        gateway: Gateway::new(parts.port, &config.allowed_hosts),
+        runner: Runner {
+            pipeline: parts.pipeline,
+            conversations: parts.conversations,
+            approvals: parts.approvals,
+            lifecycle: parts.lifecycle,
+            clock: parts.clock,
+            settings: config.ai.clone(),
+        },
+    };
     Router::new()
         .route("/openai/{*path}", any(handler::serve))
         .route("/anthropic/{*path}", any(handler::serve))
-        .with_state(Adapters {
-            vendors,
-            limits: BodyLimits::new(max_request_bytes),
-        })
+        .with_state(adapters)
 }

@@ -23,6 +23,7 @@ use crate::clients::Clients;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::control::{Control, Facts};
+use crate::conversations::Conversations;
 use crate::credentials::Credentials;
 use crate::error::chain;
 use crate::http::sessions::Sessions;
@@ -137,9 +138,14 @@ impl App {
         // Only loopback can be bound; were it otherwise, whoever reaches the port would have to say who
         // it is.
         let token_required = config.require_client_token || !http.is_loopback();
-        let clients = Clients::open(store, clock.clone(), lifecycle.clone(), token_required)
-            .await
-            .map_err(fail)?;
+        let clients = Clients::open(
+            store.clone(),
+            clock.clone(),
+            lifecycle.clone(),
+            token_required,
+        )
+        .await
+        .map_err(fail)?;
         let parts = Parts {
             registry: registry.clone(),
             credentials: credentials.clone(),
@@ -184,7 +190,18 @@ impl App {
             lifecycle: lifecycle.clone(),
             base_url: base_url.clone(),
         };
-        let models = adapters::router(vendors.clone(), config.max_request_bytes);
+        let keep = Duration::from_secs(u64::from(config.ai.keep_days) * 24 * 60 * 60);
+        let conversations = Conversations::open(store, clock.clone(), lifecycle.clone(), keep);
+        let models = adapters::Parts {
+            vendors: vendors.clone(),
+            pipeline: pipeline.clone(),
+            conversations,
+            approvals: approvals.clone(),
+            lifecycle: lifecycle.clone(),
+            clock: clock.clone(),
+            port: http.port(),
+        };
+        let models = adapters::router(&config, models);
         let routes = proxy::router(pipeline.clone())
             .merge(models)
             .merge(web::router(web));

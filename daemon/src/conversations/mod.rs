@@ -82,8 +82,8 @@ pub struct Saved {
 pub struct Asked {
     /// What waits, by id.
     pub open: HashMap<String, String>,
-    /// Those that a request has acted on.
-    pub used: Vec<String>,
+    /// What a request has acted on, likewise.
+    pub used: HashMap<String, String>,
 }
 
 /// What work in a transaction says: its own refusal is no failure of the store.
@@ -198,7 +198,7 @@ impl Conversations {
         let (used, open): (Vec<_>, Vec<_>) = found.into_iter().partition(|item| item.used);
         Ok(Asked {
             open: open.into_iter().map(items::Item::into_pair).collect(),
-            used: used.into_iter().map(|item| item.key).collect(),
+            used: used.into_iter().map(items::Item::into_pair).collect(),
         })
     }
 

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 pub use self::error::SessionError;
 use self::message::{Answer, AnswerError, Message, Params, answer_to, client_info};
-use super::{Pipeline, RelayRequest, SESSION_ID};
+use super::{CallError, Pipeline, RelayRequest, SESSION_ID};
 use crate::mcp::sse::EventReader;
 use crate::types::{ApprovalId, Caller, ServerName};
 
@@ -109,7 +109,9 @@ impl McpSession {
             Err(SessionError::Status { .. } | SessionError::Refused { .. }) => {
                 session.initialize().await?;
             }
-            Err(SessionError::Malformed { .. }) => session.initialize().await?,
+            Err(SessionError::Malformed { .. } | SessionError::Call(CallError::NoDiscovery(_))) => {
+                session.initialize().await?;
+            }
             Err(other) => return Err(other),
         }
         Ok(session)

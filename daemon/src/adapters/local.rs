@@ -1,0 +1,106 @@
+//! Requests that are answered here: those with MCP servers of ours, those that go on with an answer of
+//! ours, and those for a model of the other vendor.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use http::header::HeaderMap;
+use http::{HeaderName, Method};
+use serde::Deserialize;
+
+use super::Adapters;
+use super::event::Wire;
+use super::handler::Incoming;
+use super::openai;
+use super::refusal::Refusal;
+use super::run::{Job, Model};
+use crate::config::Api;
+use crate::types::Digest;
+use crate::vendors::Vendor;
+
+const RETRIES: HeaderName = HeaderName::from_static("x-stainless-retry-count");
+
+/// None where nothing in the request is for us.
+pub(super) async fn answer(
+    adapters: &Adapters,
+    incoming: &Incoming,
+) -> Option<Result<Response, Refusal>> {
+    if incoming.method != Method::POST {
+        return None;
+    }
+    let body = str::from_utf8(&incoming.body).ok()?;
+    match (incoming.target.api, incoming.target.path.as_str()) {
+        (Api::Openai, "/responses") => responses(adapters, incoming, body).await,
+        _ => None,
+    }
+}
+
+async fn responses(
+    adapters: &Adapters,
+    incoming: &Incoming,
+    body: &str,
+) -> Option<Result<Response, Refusal>> {
+    let head = Head::of(body)?;
+    let vendor = adapters.vendors.route(Api::Openai, &head.model);
+    let target = |url: &str| adapters.gateway.target(url);
+    let request = match openai::parse(body, &target) {
+        Ok(openai::Parsed::Ours(request)) => request,
+        Ok(openai::Parsed::Plain) => return None,
+        Err(refusal) => return Some(Err(refusal)),
+    };
+    let job = Job {
+        request,
+        wire: Wire::Responses,
+        streams: head.stream,
+        keep_alive: b": keep-alive\n\n",
+        model: model(adapters, incoming, vendor, Wire::Responses),
+        owner: incoming.visitor.owner().await,
+        key: key(incoming),
+        is_retry: is_retry(&incoming.headers),
+    };
+    Some(Ok(adapters.runner.answer(job).await))
+}
+
+/// What decides where a request goes.
+#[derive(Deserialize)]
+struct Head {
+    model: String,
+    #[serde(default)]
+    stream: bool,
+}
+
+impl Head {
+    fn of(body: &str) -> Option<Self> {
+        serde_json::from_str(body).ok()
+    }
+}
+
+fn model(adapters: &Adapters, incoming: &Incoming, vendor: &Arc<Vendor>, wire: Wire) -> Model {
+    let is_own = vendor.api == incoming.target.api;
+    let wire = match vendor.api {
+        _ if is_own => wire,
+        Api::Openai => Wire::Responses,
+        Api::Anthropic => Wire::Messages,
+    };
+    Model {
+        wire,
+        vendors: adapters.vendors.clone(),
+        visitor: incoming.visitor.clone(),
+        vendor: Arc::clone(vendor),
+        // What a client tells one vendor means nothing to another.
+        headers: match is_own {
+            true => incoming.headers.clone(),
+            false => HeaderMap::new(),
+        },
+    }
+}
+
+fn key(incoming: &Incoming) -> Digest {
+    Digest::of_parts([incoming.target.path.as_bytes(), &*incoming.body])
+}
+
+/// SDKs count how often they have sent a request before.
+fn is_retry(headers: &HeaderMap) -> bool {
+    let count = headers.get(RETRIES).and_then(|value| value.to_str().ok());
+    count.is_some_and(|count| count.parse::<u32>().is_ok_and(|count| count > 0))
+}

@@ -1,0 +1,185 @@
+//! What the model is offered: the servers' tools, filtered as the request asks, under names that the
+//! vendor takes.
+
+use std::collections::HashSet;
+
+use futures_util::future::join_all;
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::super::dialect::{Request, ServerEntry};
+use super::super::names::mangle;
+use super::super::record::Found;
+use super::super::refusal::Refusal;
+use super::super::step::{Listing, Tool};
+use super::servers::Servers;
+use crate::error::{Classify, chain};
+use crate::mcp::edit::{self, Edit, Members};
+use crate::pipeline::{ListedTool, SessionError};
+use crate::types::ServerName;
+
+/// The listing of every server of `request`, from where the conversation has it, or from the server.
+///
+/// # Errors
+/// A server cannot be asked, or does not answer.
+pub(super) async fn listings(
+    request: &dyn Request,
+    found: &Found,
+    servers: &Servers,
+) -> Result<Vec<Listing>, Refusal> {
+    let entries = request.servers();
+    let listed = entries.iter().map(|entry| async move {
+        if let Some(pinned) = request.pinned(entry, found) {
+            return Ok::<_, Refusal>(Source::Pinned(pinned));
+        }
+        if let Some(given) = &entry.given {
+            return Ok(Source::Fresh(given.clone()));
+        }
+        let listed = servers.list(&entry.server).await;
+        let tools = listed.map_err(|error| unlisted(entry, &error))?;
+        Ok(Source::Fresh(
+            tools
+                .iter()
+                .filter_map(|tool| read(&entry.server, tool))
+                .collect(),
+        ))
+    });
+    let sources = join_all(listed)
+        .await
+        .into_iter()
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut taken: HashSet<String> = request.reserved().into_iter().collect();
+    for source in &sources {
+        if let Source::Pinned(listing) = source {
+            taken.extend(listing.tools.iter().map(|tool| tool.function.clone()));
+        }
+    }
+    let listings = entries
+        .iter()
+        .zip(sources)
+        .map(|(entry, source)| match source {
+            Source::Pinned(listing) => listing,
+            Source::Fresh(tools) => named(entry, tools, &mut taken),
+        });
+    Ok(listings.collect())
+}
+
+enum Source {
+    Pinned(Listing),
+    /// Without names for the model yet.
+    Fresh(Vec<Tool>),
+}
+
+fn named(entry: &ServerEntry, tools: Vec<Tool>, taken: &mut HashSet<String>) -> Listing {
+    let mut tools: Vec<Tool> = tools
+        .into_iter()
+        .filter(|tool| entry.filter.admits(&tool.name, tool.read_only))
+        .collect();
+    for tool in &mut tools {
+        tool.function = mangle(&entry.label, &tool.name, |name| taken.contains(name));
+        taken.insert(tool.function.clone());
+    }
+    Listing {
+        label: entry.label.clone(),
+        server: entry.server.clone(),
+        tools,
+        known: false,
+    }
+}
+
+/// None for a tool that no model could be offered: the others of its server still are.
+fn read(server: &ServerName, listed: &ListedTool) -> Option<Tool> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Definition<'a> {
+        #[serde(borrow, default)]
+        input_schema: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        annotations: Option<&'a RawValue>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Annotations {
+        #[serde(default)]
+        read_only_hint: bool,
+    }
+    let definition: Definition<'_> = serde_json::from_str(listed.definition.get()).ok()?;
+    let Some(input_schema) = definition.input_schema.and_then(object_schema) else {
+        tracing::warn!(%server, tool = listed.name, "not offered: its inputSchema is no object schema");
+        return None;
+    };
+    let annotations = definition.annotations.filter(|raw| raw.get() != "null");
+    let read_only = annotations
+        .and_then(|raw| serde_json::from_str::<Annotations>(raw.get()).ok())
+        .is_some_and(|annotations| annotations.read_only_hint);
+    Some(Tool {
+        name: listed.name.clone(),
+        function: String::new(),
+        description: listed.description.clone(),
+        input_schema,
+        annotations: annotations.map(ToOwned::to_owned),
+        read_only,
+    })
+}
+
+/// `schema` with what vendors insist on: `"type": "object"` and `properties`.
+fn object_schema(schema: &RawValue) -> Option<Box<RawValue>> {
+    let members = Members::of(schema.get()).ok()?;
+    let mut edits = Vec::new();
+    match members.get("type").map(RawValue::get) {
+        Some(r#""object""#) => {}
+        None => edits.push(("type", Edit::Put(r#""object""#.into()))),
+        Some(_) => return None,
+    }
+    match members.get("properties").map(RawValue::get) {
+        Some(properties) if properties.starts_with('{') => {}
+        None => edits.push(("properties", Edit::Put("{}".into()))),
+        Some(_) => return None,
+    }
+    if edits.is_empty() {
+        return Some(schema.to_owned());
+    }
+    let text = edit::object(schema.get(), &edits).ok()?;
+    RawValue::from_string(text).ok()
+}
+
+/// As the vendor's hosted feature has it, with a message that helps.
+fn unlisted(entry: &ServerEntry, error: &SessionError) -> Refusal {
+    let hint = error
+        .hint()
+        .map(|hint| format!(" {hint}"))
+        .unwrap_or_default();
+    Refusal {
+        param: Some(entry.param.clone()),
+        code: Some("http_error"),
+        ..Refusal::new(
+            StatusCode::FAILED_DEPENDENCY,
+            format!(
+                "Error retrieving tool list from MCP server: '{}'. {}.{hint}",
+                entry.label,
+                chain(error)
+            ),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(text: &str) -> Box<RawValue> {
+        RawValue::from_string(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn a_schema_is_completed_and_otherwise_kept() {
+        let whole = r#"{"type":"object","properties":{"b":{"minimum":1.0}},"x":"\u00e9"}"#;
+        assert_eq!(object_schema(&raw(whole)).unwrap().get(), whole);
+        let bare = object_schema(&raw(r#"{"x":1}"#)).unwrap();
+        assert_eq!(bare.get(), r#"{"x":1,"type":"object","properties":{}}"#);
+        for bad in [r#"{"type":"string"}"#, r#"{"properties":[]}"#, "[]", "true"] {
+            assert!(object_schema(&raw(bad)).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Answering one request, from what the client sent to what it gets.
+//!
+//! The answer is worked out in a task of its own (`drive`), so that a client that goes away cuts
+//! nothing off in the middle; `respond` hands the client what the task puts out.
+
+mod calls;
+mod drive;
+mod journal;
+mod listing;
+mod model;
+mod outlet;
+mod respond;
+mod servers;
+mod show;
+mod turn;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{Response, StatusCode};
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::time::Instant;
+
+use self::drive::{Caps, Halt, Run};
+use self::journal::Journal;
+pub(in crate::adapters) use self::model::Model;
+use self::outlet::{Outlet, Piece};
+use self::respond::Manner;
+use self::servers::Servers;
+use super::dialect::Request;
+use super::event::Wire;
+use super::openai;
+use super::refusal::Refusal;
+use super::step::{Listing, Step};
+use crate::approval::Approvals;
+use crate::clock::SharedClock;
+use crate::config::AiConfig;
+use crate::conversations::{Conversations, RunId};
+use crate::lifecycle::Lifecycle;
+use crate::pipeline::Pipeline;
+use crate::types::Digest;
+
+/// What answers are made with. Cloneable handle.
+#[derive(Clone)]
+pub(super) struct Runner {
+    pub(super) pipeline: Pipeline,
+    pub(super) conversations: Conversations,
+    pub(super) approvals: Approvals,
+    pub(super) lifecycle: Lifecycle,
+    pub(super) clock: SharedClock,
+    pub(super) settings: AiConfig,
+}
+
+/// A request that is answered here.
+pub(super) struct Job {
+    pub(super) request: Box<dyn Request>,
+    pub(super) wire: Wire,
+    pub(super) streams: bool,
+    pub(super) keep_alive: &'static [u8],
+    pub(super) model: Model,
+    pub(super) owner: Digest,
+    /// Of path and body.
+    pub(super) key: Digest,
+    /// The client says that it sent the same before.
+    pub(super) is_retry: bool,
+}
+
+impl Runner {
+    pub(super) async fn answer(&self, job: Job) -> Response<Body> {
+        let manner = Manner {
+            wire: job.wire,
+            streams: job.streams,
+            keep_alive: job.keep_alive,
+        };
+        let (outlet, pieces) = Outlet::new();
+        let this = self.clone();
+        self.lifecycle.spawn("model answer", async move {
+            if let Err(refusal) = this.run(job, outlet.clone()).await {
+                let may_retry = true;
+                outlet.put(Piece::Refuse { refusal, may_retry }).await;
+            }
+        });
+        respond::respond(pieces, manner).await
+    }
+
+    /// # Errors
+    /// Nothing was begun.
+    async fn run(&self, job: Job, outlet: Outlet) -> Result<(), Refusal> {
+        let caller = job.model.visitor.caller.clone();
+        let max_bytes = usize::try_from(self.settings.max_result_bytes).unwrap_or(usize::MAX);
+        let servers = Arc::new(Servers::new(self.pipeline.clone(), caller, max_bytes));
+        let earlier = match job.is_retry {
+            true => self.earlier(&job).await,
+            false => None,
+        };
+        let references = job.request.references();
+        let mut found = journal::find(&self.conversations, job.owner, &references).await?;
+        let known = earlier.as_ref().and_then(|earlier| listed(&earlier.steps));
+        if earlier.is_some() {
+            // It was the same request that used them up.
+            found.open.extend(found.used.drain());
+        }
+        let listings = match known {
+            Some(listings) => listings,
+            None => listing::listings(&*job.request, &found, &servers).await?,
+        };
+        let reserved = job.request.reserved().into_iter().collect();
+        let dialog = job.request.bind(found, listings.clone())?;
+        let store = (self.conversations.clone(), self.approvals.clone());
+        let (journal, steps) = match earlier {
+            Some(earlier) => Journal::resume(store, job.owner, earlier),
+            None => {
+                let opened = Step::Opened {
+                    id: new_id(job.wire)?,
+                    at: self.clock.now().as_second(),
+                };
+                let steps = vec![opened, Step::Listed(listings)];
+                let decided = dialog
+                    .decided()
+                    .iter()
+                    .map(|decided| decided.approval.clone());
+                let decided: Vec<String> = decided.collect();
+                let owned = (job.owner, job.key);
+                let journal = Journal::begin(store, owned, &decided, &steps).await?;
+                (journal, steps)
+            }
+        };
+        let (id, at) = match steps.first() {
+            Some(Step::Opened { id, at }) => (id.clone(), *at),
+            _ => (new_id(job.wire)?, self.clock.now().as_second()),
+        };
+        let encoder = dialog.encoder(&id, at);
+        let mut run = Run {
+            id,
+            dialog,
+            reserved,
+            servers: Arc::clone(&servers),
+            model: job.model,
+            journal,
+            outlet: outlet.clone(),
+            encoder,
+            steps,
+            caps: Caps {
+                rounds: usize::try_from(self.settings.max_rounds).unwrap_or(usize::MAX),
+                until: Instant::now() + Duration::from_secs(self.settings.max_seconds),
+            },
+            begun: false,
+            dropped: Vec::new(),
+        };
+        match run.drive().await {
+            Ok(()) | Err(Halt::Abandoned) => {}
+            Err(Halt::Passed(response)) => outlet.put(Piece::Pass(*response)).await,
+            Err(Halt::Failed(refusal)) => run.fail(refusal).await,
+        }
+        drop(run);
+        servers.close().await;
+        Ok(())
+    }
+}
+
+impl Runner {
+    /// The run of the same request before this one, and what it did.
+    async fn earlier(&self, job: &Job) -> Option<Earlier> {
+        let journal = self.conversations.journal(job.owner, job.key).await;
+        let journal = journal.ok().flatten()?;
+        let steps: Option<Vec<Step>> = journal
+            .steps
+            .iter()
+            .map(|step| journal::read(step))
+            .collect();
+        let steps = steps?;
+        // Cut off before it could say who it is, it did nothing either.
+        matches!(steps.as_slice(), [Step::Opened { .. }, Step::Listed(_), ..]).then_some(Earlier {
+            run: journal.run,
+            is_over: journal.finished.is_some(),
+            steps,
+        })
+    }
+}
+
+struct Earlier {
+    run: RunId,
+    is_over: bool,
+    steps: Vec<Step>,
+}
+
+fn listed(steps: &[Step]) -> Option<Vec<Listing>> {
+    steps.iter().find_map(|step| match step {
+        Step::Listed(listings) => Some(listings.clone()),
+        _ => None,
+    })
+}
+
+/// An id as the vendor would give it.
+fn new_id(wire: Wire) -> Result<String, Refusal> {
+    let mut bytes = [0; 24];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| {
+        let message = "the system has no randomness";
+        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+    })?;
+    let random = bytes
+        .iter()
+        .fold(String::new(), |id, byte| format!("{id}{byte:02x}"));
+    Ok(match wire {
+        Wire::Responses => openai::ids::response(&random),
+        Wire::Chat => format!("chatcmpl-{random}"),
+        Wire::Messages => format!("msg_{random}"),
+    })
+}

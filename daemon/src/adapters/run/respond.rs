@@ -1,0 +1,120 @@
+//! From what a run puts out to an HTTP response.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream::{self, Stream};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Response};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::super::event::Wire;
+use super::super::problem;
+use super::outlet::Piece;
+
+/// Node gives up a connection that is silent for five minutes, proxies earlier.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// Names what only tunes and has no counterpart at the vendor that has the model.
+const DROPPED: HeaderName = HeaderName::from_static("x-mcpbridge-dropped");
+
+/// How the client of one request is answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manner {
+    pub(super) wire: Wire,
+    pub(super) streams: bool,
+    pub(super) keep_alive: &'static [u8],
+}
+
+pub(super) async fn respond(mut pieces: mpsc::Receiver<Piece>, manner: Manner) -> Response<Body> {
+    let Manner { wire, streams, .. } = manner;
+    // Whatever comes before the answer begins is an answer of its own.
+    match pieces.recv().await {
+        Some(Piece::Begin { dropped }) => {
+            let mut response = match streams {
+                true => event_stream(pieces, manner),
+                false => whole(pieces, manner).await,
+            };
+            problem::identify(wire, response.headers_mut());
+            if let Ok(dropped) = HeaderValue::try_from(dropped.join(", "))
+                && !dropped.is_empty()
+            {
+                response.headers_mut().insert(DROPPED, dropped);
+            }
+            response
+        }
+        Some(Piece::Refuse { refusal, may_retry }) => problem::refusal(wire, &refusal, may_retry),
+        Some(Piece::Pass(response)) => response.map(Body::from),
+        _ => problem::refusal(wire, &problem::interrupted(), true),
+    }
+}
+
+fn event_stream(pieces: mpsc::Receiver<Piece>, manner: Manner) -> Response<Body> {
+    let body = stream::unfold(pieces, move |mut pieces| async move {
+        let frames = match timeout(SILENCE, pieces.recv()).await {
+            Err(_) => Bytes::from_static(manner.keep_alive),
+            Ok(Some(Piece::Frames(frames))) => frames,
+            // What ends an answer was shown in frames.
+            Ok(_) => return None,
+        };
+        Some((Ok::<_, Infallible>(frames), pieces))
+    });
+    let mut response = Response::new(Body::from_stream(body));
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream; charset=utf-8"),
+    );
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// The status can be chosen as long as the answer comes soon; after that blanks keep the client, and
+/// what comes is part of a success.
+async fn whole(mut pieces: mpsc::Receiver<Piece>, manner: Manner) -> Response<Body> {
+    let soon = Instant::now() + SILENCE;
+    loop {
+        match timeout_at(soon, pieces.recv()).await {
+            Err(_) => return json(Body::from_stream(trickle(pieces))),
+            Ok(Some(Piece::Frames(_) | Piece::Begin { .. })) => {}
+            Ok(Some(Piece::Finish(object))) => return json(Body::from(object)),
+            Ok(Some(Piece::Fail {
+                refusal, may_retry, ..
+            })) => {
+                return problem::refusal(manner.wire, &refusal, may_retry);
+            }
+            Ok(_) => return problem::refusal(manner.wire, &problem::interrupted(), true),
+        }
+    }
+}
+
+/// Blanks, and then the answer.
+fn trickle(pieces: mpsc::Receiver<Piece>) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    stream::unfold(Some((pieces, true)), |state| async move {
+        let (mut pieces, is_first) = state?;
+        if is_first {
+            return Some((Ok(Bytes::from_static(b" ")), Some((pieces, false))));
+        }
+        let silence = Instant::now() + SILENCE;
+        loop {
+            match timeout_at(silence, pieces.recv()).await {
+                Err(_) => return Some((Ok(Bytes::from_static(b" ")), Some((pieces, false)))),
+                Ok(Some(Piece::Finish(object) | Piece::Fail { object, .. })) => {
+                    return Some((Ok(object.into()), None));
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => return None,
+            }
+        }
+    })
+}
+
+fn json(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    let media = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, media);
+    response
+}
