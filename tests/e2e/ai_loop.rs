@@ -72,3 +72,66 @@ async fn a_call_that_a_person_decides_holds_the_stream_and_runs_once() {
     world.openai.assert_content();
     world.scenario.finish().await;
 }
+
+#[tokio::test]
+async fn the_same_request_sent_again_joins_the_answer_under_way() {
+    let world = World::start().await;
+    world.scenario.add_open("demo", "ask").await;
+    world
+        .openai
+        .push(Turn::new().call("*echo", r#"{"text":"hi"}"#));
+    world.openai.push(Turn::text("Done."));
+    let ask = || {
+        world
+            .post("/openai/v1/responses")
+            .json(&request("never", true))
+    };
+    let first = sent(ask()).await;
+    let queue = Queue::of(&world.scenario.home).await;
+    let question = queue.pending(1).await.remove(0);
+    drop(first);
+    let again = sent(ask().header("x-stainless-retry-count", "1")).await;
+    queue.approve(&question.id).await.unwrap();
+    let object = lint::responses(again.text().await.unwrap().as_bytes()).unwrap();
+    assert_eq!(object["output"][1]["output"], r#"{"text":"hi"}"#);
+    // And once more, when all is over.
+    let late = sent(ask().header("x-stainless-retry-count", "2")).await;
+    let late = lint::responses(late.text().await.unwrap().as_bytes()).unwrap();
+    assert_eq!(late, object);
+    assert_eq!(world.openai.turns().len(), 2);
+    assert_eq!(world.scenario.mcp.executions("echo"), 1);
+    world.scenario.finish().await;
+}
+
+#[tokio::test]
+async fn a_request_sent_again_after_a_crash_goes_on_where_it_was() {
+    let mut world = World::start().await;
+    world.scenario.add_open("demo", "ask").await;
+    world
+        .openai
+        .push(Turn::new().call("*echo", r#"{"text":"hi"}"#));
+    world.openai.push(Turn::text("Done."));
+    let body = request("never", false);
+    let first = tokio::spawn(world.post("/openai/v1/responses").json(&body).send());
+    let question = Queue::of(&world.scenario.home)
+        .await
+        .pending(1)
+        .await
+        .remove(0);
+    world.scenario.daemon.kill().await;
+    assert!(first.await.unwrap().is_err());
+    world.scenario.daemon.launch().await;
+    let again = world
+        .post("/openai/v1/responses")
+        .header("x-stainless-retry-count", "1");
+    let again = tokio::spawn(again.json(&body).send());
+    let queue = Queue::of(&world.scenario.home).await;
+    assert_eq!(queue.pending(1).await[0].id, question.id);
+    queue.approve(&question.id).await.unwrap();
+    let object: Value = again.await.unwrap().unwrap().json().await.unwrap();
+    assert_eq!(object["output"][1]["output"], r#"{"text":"hi"}"#);
+    assert_eq!(world.openai.turns().len(), 2);
+    assert_eq!(world.scenario.mcp.executions("echo"), 1);
+    world.openai.assert_content();
+    world.scenario.finish().await;
+}

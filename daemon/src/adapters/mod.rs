@@ -29,6 +29,7 @@ pub mod translate;
 use axum::Router;
 use axum::routing::any;
 
+use self::hub::Hub;
 use self::run::Runner;
 use self::target::Gateway;
 use crate::approval::Approvals;
@@ -70,6 +71,7 @@ pub fn router(config: &Config, parts: Parts) -> Router {
             pipeline: parts.pipeline,
             conversations: parts.conversations,
             approvals: parts.approvals,
+            hub: Hub::new(&parts.lifecycle),
             lifecycle: parts.lifecycle,
             clock: parts.clock,
             settings: config.ai.clone(),

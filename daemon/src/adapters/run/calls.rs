@@ -162,10 +162,10 @@ impl Run {
                         _ => ended[at] = Some(result),
                     }
                 }
-                () = &mut gone => {
-                    // Calls that wait for a person are taken back; their questions stay. What runs is
-                    // brought to its end.
-                    if waiting.len() == running.len() && self.journal.are_pending(&waiting).await {
+                // Calls that wait for a person are taken back; their questions stay. As long as
+                // something runs, whoever sends the request again has to find it here.
+                () = &mut gone, if waiting.len() == running.len() => {
+                    if self.journal.are_pending(&waiting).await {
                         halted = Some(Halt::Abandoned);
                         break;
                     }

@@ -173,7 +173,7 @@ impl Run {
             .keep(&self.id, &*self.dialog, &self.steps, &object)
             .await?;
         self.outlet.frames(frames).await;
-        self.outlet.put(Piece::Finish(object)).await;
+        self.outlet.finish(object).await;
         Ok(())
     }
 

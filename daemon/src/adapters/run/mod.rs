@@ -25,12 +25,15 @@ use tokio::time::Instant;
 use self::drive::{Caps, Halt, Run};
 use self::journal::Journal;
 pub(in crate::adapters) use self::model::Model;
-use self::outlet::{Outlet, Piece};
+use self::outlet::Outlet;
+pub(in crate::adapters) use self::outlet::Piece;
 use self::respond::Manner;
 use self::servers::Servers;
 use super::dialect::Request;
 use super::event::Wire;
+use super::hub::{Hub, Joined};
 use super::openai;
+use super::problem;
 use super::refusal::Refusal;
 use super::step::{Listing, Step};
 use crate::approval::Approvals;
@@ -50,6 +53,8 @@ pub(super) struct Runner {
     pub(super) lifecycle: Lifecycle,
     pub(super) clock: SharedClock,
     pub(super) settings: AiConfig,
+    /// Answers under way.
+    pub(super) hub: Hub<Piece>,
 }
 
 /// A request that is answered here.
@@ -73,7 +78,20 @@ impl Runner {
             streams: job.streams,
             keep_alive: job.keep_alive,
         };
-        let (outlet, pieces) = Outlet::new();
+        let key = Digest::of_parts([&job.owner.as_bytes()[..], &job.key.as_bytes()[..]]);
+        let joined = match job.is_retry {
+            true => self.hub.join(key),
+            false => {
+                let (producer, pieces) = self.hub.open(key);
+                Ok(Joined::Open(producer, pieces))
+            }
+        };
+        let (producer, pieces) = match joined {
+            Ok(Joined::Reader(pieces)) => return respond::respond(pieces, manner).await,
+            Ok(Joined::Open(producer, pieces)) => (producer, pieces),
+            Err(refusal) => return problem::refusal(job.wire, &refusal, false),
+        };
+        let outlet = Outlet::new(producer);
         let this = self.clone();
         self.lifecycle.spawn("model answer", async move {
             if let Err(refusal) = this.run(job, outlet.clone()).await {

@@ -1,20 +1,21 @@
 //! Where a run puts what the client gets, and how the run notices that nobody wants it any more.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use tokio::sync::mpsc;
 
+use super::super::hub::{self, Producer};
 use super::super::refusal::Refusal;
 
 /// SDKs try again within eight seconds of a broken connection, and then find the run alive.
 const GRACE: Duration = Duration::from_secs(15);
-/// Frames that a client may be behind before the run waits for it.
-const AHEAD: usize = 64;
+/// What a piece occupies besides its text.
+const PIECE: usize = 128;
 
-#[derive(Debug)]
-pub(super) enum Piece {
+#[derive(Debug, Clone)]
+pub(in crate::adapters) enum Piece {
     /// The answer begins: from here on it is a success. Fields that the vendor has no place for are
     /// told in a header.
     Begin {
@@ -38,20 +39,33 @@ pub(super) enum Piece {
     Pass(Response<Bytes>),
 }
 
-#[derive(Debug, Clone)]
+impl hub::Piece for Piece {
+    fn bytes(&self) -> usize {
+        PIECE
+            + match self {
+                Self::Begin { .. } | Self::Refuse { .. } => 0,
+                Self::Frames(frames) => frames.len(),
+                Self::Finish(object) | Self::Fail { object, .. } => object.len(),
+                Self::Pass(response) => response.body().len(),
+            }
+    }
+}
+
+/// Cloneable handle.
+#[derive(Clone)]
 pub(super) struct Outlet {
-    pieces: mpsc::Sender<Piece>,
+    producer: Arc<Producer<Piece>>,
 }
 
 impl Outlet {
-    pub(super) fn new() -> (Self, mpsc::Receiver<Piece>) {
-        let (pieces, received) = mpsc::channel(AHEAD);
-        (Self { pieces }, received)
+    pub(super) fn new(producer: Producer<Piece>) -> Self {
+        let producer = Arc::new(producer);
+        Self { producer }
     }
 
     /// Does nothing when nobody listens: a run may have reasons to go on.
     pub(super) async fn put(&self, piece: Piece) {
-        let _ = self.pieces.send(piece).await;
+        self.producer.put(piece).await;
     }
 
     pub(super) async fn frames(&self, frames: Vec<u8>) {
@@ -60,15 +74,20 @@ impl Outlet {
         }
     }
 
-    /// Resolves when nobody has listened for a while.
+    /// The whole answer, which whoever sends the request again gets, too.
+    pub(super) async fn finish(&self, object: String) {
+        self.put(Piece::Finish(object)).await;
+        self.producer.complete();
+    }
+
+    /// Resolves when nobody has listened for a while. Nobody can begin to any more then.
     pub(super) async fn abandoned(&self) {
-        self.pieces.closed().await;
-        tokio::time::sleep(GRACE).await;
+        self.producer.abandoned(GRACE).await;
     }
 
     /// Whether somebody listens, or begins to within a while.
     pub(super) async fn is_abandoned(&self) -> bool {
-        if !self.pieces.is_closed() {
+        if self.producer.has_readers() {
             return false;
         }
         self.abandoned().await;

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use futures_util::stream::{self, Stream};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Response};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::super::event::Wire;
+use super::super::hub::Reader;
 use super::super::problem;
 use super::outlet::Piece;
 
@@ -29,7 +29,7 @@ pub(super) struct Manner {
     pub(super) keep_alive: &'static [u8],
 }
 
-pub(super) async fn respond(mut pieces: mpsc::Receiver<Piece>, manner: Manner) -> Response<Body> {
+pub(super) async fn respond(mut pieces: Reader<Piece>, manner: Manner) -> Response<Body> {
     let Manner { wire, streams, .. } = manner;
     // Whatever comes before the answer begins is an answer of its own.
     match pieces.recv().await {
@@ -52,7 +52,7 @@ pub(super) async fn respond(mut pieces: mpsc::Receiver<Piece>, manner: Manner) -
     }
 }
 
-fn event_stream(pieces: mpsc::Receiver<Piece>, manner: Manner) -> Response<Body> {
+fn event_stream(pieces: Reader<Piece>, manner: Manner) -> Response<Body> {
     let body = stream::unfold(pieces, move |mut pieces| async move {
         let frames = match timeout(SILENCE, pieces.recv()).await {
             Err(_) => Bytes::from_static(manner.keep_alive),
@@ -74,7 +74,7 @@ fn event_stream(pieces: mpsc::Receiver<Piece>, manner: Manner) -> Response<Body>
 
 /// The status can be chosen as long as the answer comes soon; after that blanks keep the client, and
 /// what comes is part of a success.
-async fn whole(mut pieces: mpsc::Receiver<Piece>, manner: Manner) -> Response<Body> {
+async fn whole(mut pieces: Reader<Piece>, manner: Manner) -> Response<Body> {
     let soon = Instant::now() + SILENCE;
     loop {
         match timeout_at(soon, pieces.recv()).await {
@@ -92,7 +92,7 @@ async fn whole(mut pieces: mpsc::Receiver<Piece>, manner: Manner) -> Response<Bo
 }
 
 /// Blanks, and then the answer.
-fn trickle(pieces: mpsc::Receiver<Piece>) -> impl Stream<Item = Result<Bytes, Infallible>> {
+fn trickle(pieces: Reader<Piece>) -> impl Stream<Item = Result<Bytes, Infallible>> {
     stream::unfold(Some((pieces, true)), |state| async move {
         let (mut pieces, is_first) = state?;
         if is_first {
