@@ -130,6 +130,7 @@ pub fn interrupted() -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::refusal::THREADS_UNSUPPORTED;
 
     #[test]
     fn a_refusal_has_the_shape_of_the_vendor() {
@@ -180,11 +181,9 @@ mod tests {
 
     #[test]
     fn a_code_by_which_a_client_recovers_is_where_it_looks_for_it() {
-        let threads = Refusal::invalid("thread", "no").with_code("thread_unsupported_request");
+        let threads = Refusal::invalid("thread", "no").with_code(THREADS_UNSUPPORTED);
         let said = body(Wire::Messages, &threads);
-        assert_eq!(
-            said["error"]["details"]["error_code"],
-            "thread_unsupported_request"
-        );
+        let code = &said["error"]["details"]["error_code"];
+        assert_eq!(code, THREADS_UNSUPPORTED);
     }
 }

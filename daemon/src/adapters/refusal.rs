@@ -7,6 +7,9 @@ use crate::http::limits::BodyError;
 use crate::http::problem::http_status;
 use crate::vendors::VendorError;
 
+/// SDKs of Anthropic go on without a history that the vendor keeps when they read this.
+pub const THREADS_UNSUPPORTED: &str = "thread_unsupported_request";
+
 /// The status decides the vendor's error type (OpenAI `type`/`code`, Anthropic `type`).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -14,8 +17,7 @@ pub struct Refusal {
     pub status: StatusCode,
     /// The field at fault, as a path of the request's own language: `tools[0].server_url`.
     pub param: Option<String>,
-    /// OpenAI's `code`, Anthropic's `details.error_code`, where clients know one: `missing_required_parameter`,
-    /// `thread_unsupported_request`.
+    /// OpenAI's `code`, Anthropic's `details.error_code`, where clients know one: `missing_required_parameter`.
     pub code: Option<&'static str>,
     /// Names the field or server, the reason and the next step. No secrets.
     pub message: String,

@@ -13,7 +13,7 @@ use super::toolset::{Offer, elements, given};
 use crate::adapters::dialect::{Dialog, Request, ServerEntry};
 use crate::adapters::names::mangle;
 use crate::adapters::record::{Found, References};
-use crate::adapters::refusal::Refusal;
+use crate::adapters::refusal::{Refusal, THREADS_UNSUPPORTED};
 use crate::adapters::step::{Listing, Tool};
 use crate::adapters::target::Gateway;
 use crate::mcp::edit::Members;
@@ -161,7 +161,8 @@ fn refuse_threads(members: &Members<'_>) -> Result<(), Refusal> {
             "thread",
             "a history that the vendor keeps cannot hold MCP servers that are executed here; send the \
              whole conversation in messages",
-        )),
+        )
+        .with_code(THREADS_UNSUPPORTED)),
     }
 }
 

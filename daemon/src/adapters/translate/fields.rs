@@ -6,7 +6,7 @@ use std::fmt::Display;
 
 use serde_json::value::RawValue;
 
-use super::super::refusal::Refusal;
+use super::super::refusal::{Refusal, THREADS_UNSUPPORTED};
 use crate::types::Level;
 
 pub(super) type Result<T> = std::result::Result<T, Unmappable>;
@@ -41,7 +41,12 @@ impl Unmappable {
 
 impl From<Unmappable> for Refusal {
     fn from(unmappable: Unmappable) -> Self {
-        Self::invalid(unmappable.param, unmappable.message)
+        let threads = unmappable.param == "thread";
+        let refusal = Self::invalid(unmappable.param, unmappable.message);
+        if threads {
+            return refusal.with_code(THREADS_UNSUPPORTED);
+        }
+        refusal
     }
 }
 

@@ -4,6 +4,7 @@ use super::super::testing::{
 };
 use crate::adapters::dialect::{Request as _, ToolFilter};
 use crate::adapters::record::Found;
+use crate::adapters::refusal::THREADS_UNSUPPORTED;
 
 fn body(servers: &str, tools: &str) -> String {
     format!(
@@ -229,6 +230,14 @@ fn what_cannot_work_is_refused() {
         assert_eq!(refused(&good.replace(from, to), BETA_2025).0, param);
     }
     refused("[]", "");
+}
+
+#[test]
+fn a_tool_runner_learns_that_it_has_to_send_the_whole_conversation() {
+    let body = body(&format!("[{S}]"), &format!("[{SET}]"));
+    let body = body.replace(r#""unknown":1.0"#, r#""thread":{"type":"create"}"#);
+    let refusal = MessagesRequest::parse(&body, BETA_2025, &gateway()).unwrap_err();
+    assert_eq!(refusal.code, Some(THREADS_UNSUPPORTED));
 }
 
 #[test]
