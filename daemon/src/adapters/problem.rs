@@ -84,10 +84,11 @@ fn located(refusal: &Refusal) -> String {
     }
 }
 
-/// Anthropic says 400 for servers that cannot be reached.
+/// Anthropic says 400 for servers that cannot be reached, and only Anthropic says 529.
 fn status(wire: Wire, status: StatusCode) -> StatusCode {
-    match (wire, status) {
-        (Wire::Messages, StatusCode::FAILED_DEPENDENCY) => StatusCode::BAD_REQUEST,
+    match (wire, status.as_u16()) {
+        (Wire::Messages, 424) => StatusCode::BAD_REQUEST,
+        (Wire::Responses | Wire::Chat, 529) => StatusCode::SERVICE_UNAVAILABLE,
         _ => status,
     }
 }
@@ -162,6 +163,9 @@ mod tests {
         let unlisted = Refusal::new(StatusCode::FAILED_DEPENDENCY, "x").with_code(HTTP_ERROR);
         assert_eq!(refusal(Wire::Responses, &unlisted, true).status(), 424);
         assert_eq!(refusal(Wire::Messages, &unlisted, true).status(), 400);
+        let overloaded = Refusal::new(StatusCode::from_u16(529).unwrap(), "x");
+        assert_eq!(refusal(Wire::Responses, &overloaded, true).status(), 503);
+        assert_eq!(refusal(Wire::Messages, &overloaded, true).status(), 529);
         let said = body(Wire::Responses, &unlisted);
         assert_eq!(said["error"]["type"], EXTERNAL);
         assert_eq!(said["error"]["code"], HTTP_ERROR);

@@ -34,6 +34,27 @@ impl Object {
         self.put(key, &json)
     }
 
+    /// A member that is left out where there is no value.
+    #[must_use]
+    pub fn put_if(self, key: &str, json: Option<impl AsRef<str>>) -> Self {
+        match json {
+            Some(json) => self.put(key, json.as_ref()),
+            None => self,
+        }
+    }
+
+    #[must_use]
+    pub fn text_if(self, key: &str, text: Option<&str>) -> Self {
+        match text {
+            Some(text) => self.text(key, text),
+            None => self,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub fn json(self) -> String {
         format!("{{{}}}", self.0)
     }

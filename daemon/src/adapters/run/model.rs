@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
@@ -30,6 +30,11 @@ const SILENCE: Duration = Duration::from_secs(600);
 /// Once a tool has run the client must not repeat its request, so the bridge repeats its own.
 const TRIES: u32 = 3;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The Messages API wants to know which version of it is meant.
+const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+/// The one that `translate` writes.
+const TRANSLATED_VERSION: &str = "2026-10-21";
 
 /// Where the questions of one request go.
 pub(in crate::adapters) struct Model {
@@ -110,6 +115,9 @@ impl Model {
         let translated = match (wire, self.wire) {
             (Wire::Responses, Wire::Messages) => translate::to_messages(&body),
             (Wire::Messages, Wire::Responses) => translate::to_responses(&body),
+            (Wire::Messages, Wire::Messages) => {
+                return Ok((translate::without_foreign_thinking(body), Vec::new()));
+            }
             _ => return Ok((body, Vec::new())),
         };
         let translated = translated
@@ -124,6 +132,10 @@ impl Model {
         headers.remove(ACCEPT_ENCODING);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        if self.wire == Wire::Messages {
+            let version = headers.entry(VERSION);
+            version.or_insert(HeaderValue::from_static(TRANSLATED_VERSION));
+        }
         let path = match self.wire {
             Wire::Responses => "/responses",
             Wire::Chat => "/chat/completions",

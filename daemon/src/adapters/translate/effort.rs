@@ -1,8 +1,8 @@
 //! How hard a model thinks, both ways.
 
 use super::fields::{Dropped, Fields, Result, Unmappable, required, shown};
-use super::json::Object;
 use super::models::{Claude, Gpt, Reasons, Thinks};
+use crate::adapters::raw::Object;
 
 const EFFORTS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
 
@@ -55,20 +55,24 @@ pub(super) fn to_thinking(
         (None, _) if summary.is_none() => Ok(Thinking::default()),
         (Some("none"), Thinks::Never) => Ok(Thinking::default()),
         (Some("none"), _) => Ok(Thinking {
-            config: Some(Object::of("disabled").end()),
+            config: Some(Object::of_type("disabled").json()),
             effort: None,
         }),
         (effort, Thinks::Adaptive) if can => {
             let display = summary.map_or("omitted", |_| "summarized");
             Ok(Thinking {
-                config: Some(Object::of("adaptive").text("display", display).end()),
+                config: Some(Object::of_type("adaptive").text("display", display).json()),
                 effort: effort.map(|word| if word == "minimal" { "low" } else { word }),
             })
         }
         (effort, Thinks::Budget) if can && max_tokens > LEAST_BUDGET => {
             let budget = budget(effort).min(max_tokens - 1).to_string();
             Ok(Thinking {
-                config: Some(Object::of("enabled").raw("budget_tokens", &budget).end()),
+                config: Some(
+                    Object::of_type("enabled")
+                        .put("budget_tokens", &budget)
+                        .json(),
+                ),
                 effort: None,
             })
         }
@@ -140,7 +144,7 @@ pub(super) fn to_reasoning(
         gpt.most.map_or(tokens, |most| tokens.min(most))
     };
     Ok(Reasoning {
-        config: (!config.is_empty()).then(|| config.end()),
+        config: (!config.is_empty()).then(|| config.json()),
         max_output_tokens: body.count("max_tokens")?.map(limit),
     })
 }

@@ -91,7 +91,7 @@ impl<'a> Fields<'a> {
     /// A string as it is written, quotes and escapes included.
     pub(super) fn quoted(&self, key: &str) -> Result<Option<&'a str>> {
         let read = |raw: &'a RawValue| {
-            quoted(raw).ok_or_else(|| Unmappable::new(key, "this has to be a string"))
+            string(raw).ok_or_else(|| Unmappable::new(key, "this has to be a string"))
         };
         self.get(key).map(read).transpose()
     }
@@ -138,7 +138,7 @@ pub(super) fn required<T>(value: Option<T>, key: &str) -> Result<T> {
 }
 
 /// The JSON text of a string; None for any other value.
-pub(super) fn quoted(raw: &RawValue) -> Option<&str> {
+pub(super) fn string(raw: &RawValue) -> Option<&str> {
     Some(raw.get()).filter(|text| text.starts_with('"'))
 }
 

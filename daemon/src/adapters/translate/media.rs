@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::fields::{Dropped, Fields, Result, Unmappable, quoted, required, shown};
-use super::json::{Object, array, inner, join, quote};
+use super::fields::{Dropped, Fields, Result, Unmappable, required, shown, string};
+use super::json::{inner, join};
+use crate::adapters::raw::{Object, list, quoted};
 
 const PDF: &str = "application/pdf";
 
@@ -15,7 +16,7 @@ const PDF: &str = "application/pdf";
 pub(super) fn text_block(quoted: &str) -> Option<String> {
     let text = serde_json::from_str::<Cow<'_, str>>(quoted);
     let is_blank = text.is_ok_and(|text| text.trim().is_empty());
-    (!is_blank).then(|| Object::of("text").raw("text", quoted).end())
+    (!is_blank).then(|| Object::of_type("text").put("text", quoted).json())
 }
 
 /// A part of a Responses message or tool output as a block for the Messages API.
@@ -44,7 +45,7 @@ fn image_block(part: &Fields<'_>, dropped: &mut Dropped) -> Result<String> {
     }
     let url = required(part.text("image_url")?, "image_url")?;
     let source = match data_url(&url) {
-        None if is_web(&url) => Object::of("url").text("url", &url),
+        None if is_web(&url) => Object::of_type("url").text("url", &url),
         None => {
             return Err(Unmappable::new(
                 "image_url",
@@ -53,19 +54,21 @@ fn image_block(part: &Fields<'_>, dropped: &mut Dropped) -> Result<String> {
         }
         Some((media, data)) => {
             let media = image_type(media).ok_or_else(|| unknown_image("image_url", media))?;
-            Object::of("base64")
+            Object::of_type("base64")
                 .text("media_type", media)
                 .text("data", data)
         }
     };
-    Ok(Object::of("image").raw("source", &source.end()).end())
+    Ok(Object::of_type("image")
+        .put("source", &source.json())
+        .json())
 }
 
 fn document_block(part: &Fields<'_>) -> Result<String> {
     refuse_file_id(part)?;
     let name = part.text("filename")?;
     let source = match (part.text("file_url")?, part.text("file_data")?) {
-        (Some(url), None) if is_web(&url) => Object::of("url").text("url", &url).end(),
+        (Some(url), None) if is_web(&url) => Object::of_type("url").text("url", &url).json(),
         (Some(_), None) => return Err(Unmappable::new("file_url", "this is no web address")),
         (None, Some(data)) => document_source(&data)?,
         _ => {
@@ -75,10 +78,10 @@ fn document_block(part: &Fields<'_>) -> Result<String> {
             ));
         }
     };
-    Ok(Object::of("document")
-        .raw("source", &source)
+    Ok(Object::of_type("document")
+        .put("source", &source)
         .text_if("title", name.as_deref())
-        .end())
+        .json())
 }
 
 fn document_source(data: &str) -> Result<String> {
@@ -91,12 +94,12 @@ fn document_source(data: &str) -> Result<String> {
         ));
     };
     let base64 = |media| {
-        Object::of("base64")
+        Object::of_type("base64")
             .text("media_type", media)
             .text("data", data)
     };
     if media == PDF {
-        return Ok(base64(PDF).end());
+        return Ok(base64(PDF).json());
     }
     let text = media
         .starts_with("text/")
@@ -109,10 +112,10 @@ fn document_source(data: &str) -> Result<String> {
         );
         return Err(Unmappable::new("file_data", message));
     };
-    Ok(Object::of("text")
+    Ok(Object::of_type("text")
         .text("media_type", "text/plain")
         .text("data", &text)
-        .end())
+        .json())
 }
 
 fn refuse_file_id(part: &Fields<'_>) -> Result<()> {
@@ -148,7 +151,7 @@ pub(super) fn to_part(block: &Fields<'_>, dropped: &mut Dropped) -> Result<Strin
 }
 
 pub(super) fn text_part(quoted: &str) -> String {
-    Object::of("input_text").raw("text", quoted).end()
+    Object::of_type("input_text").put("text", quoted).json()
 }
 
 fn image_part(block: &Fields<'_>) -> Result<String> {
@@ -166,10 +169,10 @@ fn image_part(block: &Fields<'_>) -> Result<String> {
         }
         _ => return Err(foreign_source(&kind)),
     };
-    Ok(Object::of("input_image")
+    Ok(Object::of_type("input_image")
         .text("detail", "auto")
-        .raw("image_url", &url)
-        .end())
+        .put("image_url", &url)
+        .json())
 }
 
 fn document_part(block: &Fields<'_>, dropped: &mut Dropped) -> Result<String> {
@@ -193,11 +196,11 @@ fn document_part(block: &Fields<'_>, dropped: &mut Dropped) -> Result<String> {
     if context.is_some() {
         dropped.add("document.context");
     }
-    let file = Object::of("input_file");
+    let file = Object::of_type("input_file");
     match kind.as_ref() {
         "url" => {
             let url = required(source.quoted("url").map_err(at)?, "url").map_err(at)?;
-            Ok(file.raw("file_url", url).end())
+            Ok(file.put("file_url", url).json())
         }
         "base64" => {
             let media = source.text("media_type").map_err(at)?;
@@ -209,7 +212,7 @@ fn document_part(block: &Fields<'_>, dropped: &mut Dropped) -> Result<String> {
             }
             let data = base64_url(&source, PDF).map_err(at)?;
             let name = title.unwrap_or("\"document.pdf\"");
-            Ok(file.raw("filename", name).raw("file_data", &data).end())
+            Ok(file.put("filename", name).put("file_data", &data).json())
         }
         _ => Err(foreign_source(&kind)),
     }
@@ -228,7 +231,7 @@ fn search_part(block: &Fields<'_>, dropped: &mut Dropped) -> Result<String> {
 
 /// The texts of a string or a list of text blocks, as one JSON string.
 pub(super) fn texts(fields: &Fields<'_>, key: &str) -> Result<String> {
-    if let Some(text) = fields.get(key).and_then(quoted) {
+    if let Some(text) = fields.get(key).and_then(string) {
         return Ok(text.to_owned());
     }
     let mut found = Vec::new();
@@ -305,9 +308,9 @@ fn unknown_image(param: &str, media: &str) -> Unmappable {
 pub(super) fn tool_output(result: &Fields<'_>, dropped: &mut Dropped) -> Result<String> {
     let is_error = result.flag("is_error")?.unwrap_or(false);
     let Some(raw) = result.get("content") else {
-        return Ok(quote(if is_error { "Error: " } else { "" }));
+        return Ok(quoted(if is_error { "Error: " } else { "" }));
     };
-    if let Some(text) = quoted(raw) {
+    if let Some(text) = string(raw) {
         return Ok(marked(text, is_error));
     }
     let blocks = result.array("content")?.unwrap_or_default();
@@ -327,7 +330,7 @@ pub(super) fn tool_output(result: &Fields<'_>, dropped: &mut Dropped) -> Result<
     if is_error {
         parts.insert(0, text_part("\"Error: \""));
     }
-    Ok(array(&parts))
+    Ok(list(&parts))
 }
 
 /// A Responses output has no field for failure.

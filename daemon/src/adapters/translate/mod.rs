@@ -11,6 +11,7 @@
 
 mod effort;
 mod fields;
+mod foreign;
 mod json;
 mod media;
 mod models;
@@ -20,7 +21,8 @@ mod to_messages;
 mod to_responses;
 
 pub use fields::Unmappable;
-pub use thinking::{Origin, is_wrapped, unwrap, wrap};
+pub use foreign::without_foreign_thinking;
+pub use thinking::{Origin, is_wrapped, wrap};
 pub use to_messages::to_messages;
 pub use to_responses::to_responses;
 

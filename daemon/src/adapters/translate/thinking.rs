@@ -19,7 +19,7 @@ pub enum Origin {
     OpenAi,
 }
 
-const MARK: &str = "mcpbridge.reasoning.";
+pub(super) const MARK: &str = "mcpbridge.reasoning.";
 
 impl Origin {
     /// The number is the version of what follows.
@@ -46,7 +46,7 @@ pub fn wrap(origin: Origin, block: &str) -> String {
 }
 
 /// The block inside of `text`, if that is reasoning of `origin`.
-pub fn unwrap(origin: Origin, text: &str) -> Option<String> {
+pub(super) fn unwrap(origin: Origin, text: &str) -> Option<String> {
     let encoded = text.strip_prefix(origin.prefix())?;
     let block = String::from_utf8(STANDARD_NO_PAD.decode(encoded).ok()?).ok()?;
     let raw: &RawValue = serde_json::from_str(&block).ok()?;

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
-use super::super::fields::{Dropped, Fields, Result, Unmappable, quoted, required, shown};
-use super::super::json::{Object, array, inner};
+use super::super::fields::{Dropped, Fields, Result, Unmappable, required, shown, string};
+use super::super::json::inner;
 use super::super::media::{text_block, to_block};
 use super::super::thinking::{Origin, unwrap};
 use super::turns::{Role, Turns};
+use crate::adapters::raw::{Object, list};
 use crate::types::Digest;
 
 pub(super) struct Items<'d> {
@@ -36,7 +37,7 @@ impl<'d> Items<'d> {
 
     /// `input`: a text of the user or a list of items.
     pub(super) fn read(&mut self, input: &RawValue) -> Result<()> {
-        if let Some(text) = quoted(input) {
+        if let Some(text) = string(input) {
             self.say(Role::User, text_block(text));
             return Ok(());
         }
@@ -89,7 +90,7 @@ impl<'d> Items<'d> {
 
     fn content(&mut self, role: Role, item: &Fields<'_>) -> Result<()> {
         let content = required(item.get("content"), "content")?;
-        if let Some(text) = quoted(content) {
+        if let Some(text) = string(content) {
             self.say(role, text_block(text));
             return Ok(());
         }
@@ -135,7 +136,7 @@ impl<'d> Items<'d> {
 
     fn instructions<'a>(&self, item: &Fields<'a>) -> Result<Vec<&'a str>> {
         let content = required(item.get("content"), "content")?;
-        if let Some(text) = quoted(content) {
+        if let Some(text) = string(content) {
             return Ok(vec![text]);
         }
         let mut texts = Vec::new();
@@ -178,17 +179,17 @@ impl<'d> Items<'d> {
 
     fn custom_call(&mut self, item: &Fields<'_>) -> Result<()> {
         let text = item.quoted("input")?.unwrap_or("\"\"");
-        self.call(item, &Object::new().raw("input", text).end())
+        self.call(item, &Object::new().put("input", text).json())
     }
 
     fn call(&mut self, item: &Fields<'_>, input: &str) -> Result<()> {
         let id = required(item.text("call_id")?, "call_id")?;
         let name = required(item.quoted("name")?, "name")?;
-        let block = Object::of("tool_use")
+        let block = Object::of_type("tool_use")
             .text("id", &call_id(&id))
-            .raw("name", name)
-            .raw("input", input)
-            .end();
+            .put("name", name)
+            .put("input", input)
+            .json();
         self.turns.push(Role::Assistant, block);
         Ok(())
     }
@@ -200,7 +201,7 @@ impl<'d> Items<'d> {
             .unreadable
             .get(id.as_ref())
             .map(|written| unreadable_note(written));
-        let content = match (quoted(output), note) {
+        let content = match (string(output), note) {
             (Some(text), None) => text.to_owned(),
             (text, note) => {
                 let mut blocks: Vec<String> = note.into_iter().collect();
@@ -208,13 +209,13 @@ impl<'d> Items<'d> {
                     Some(text) => blocks.extend(text_block(text)),
                     None => self.parts(item, &mut blocks)?,
                 }
-                array(&blocks)
+                list(&blocks)
             }
         };
-        let block = Object::of("tool_result")
+        let block = Object::of_type("tool_result")
             .text("tool_use_id", &call_id(&id))
-            .raw("content", &content)
-            .end();
+            .put("content", &content)
+            .json();
         self.turns.push_result(block);
         Ok(())
     }
@@ -253,7 +254,7 @@ fn unreadable_note(written: &str) -> String {
     let text = format!(
         "The arguments of this call were not a JSON object, so it was read as {{}}: {written}"
     );
-    Object::of("text").text("text", &text).end()
+    Object::of_type("text").text("text", &text).json()
 }
 
 /// The id for the Messages API, which takes fewer characters. The same one for a call and its output.

@@ -14,9 +14,9 @@ use self::turns::Role;
 use super::Translated;
 use super::effort::{Thinking, to_thinking};
 use super::fields::{Dropped, Fields, Result, Unmappable, required, shown};
-use super::json::{Object, array};
 use super::media::text_block;
 use super::models::{Claude, Thinks};
+use crate::adapters::raw::{Object, list};
 
 const EPHEMERAL: &str = r#"{"type":"ephemeral"}"#;
 const JSON_ONLY: &str = r#""Answer with one JSON object and nothing else.""#;
@@ -101,20 +101,20 @@ fn request(body: &Fields<'_>, dropped: &mut Dropped) -> Result<String> {
     let output = output_config(&thinking, format);
     Ok(Object::new()
         .text("model", &model)
-        .raw("max_tokens", &max_tokens.to_string())
-        .raw_if("system", (!system.is_empty()).then(|| array(&system)))
-        .raw_if("tools", (!tools.is_empty()).then(|| array(&tools)))
-        .raw_if("tool_choice", choice)
-        .raw_if("thinking", thinking.config)
-        .raw_if("output_config", output)
-        .raw_if("metadata", user(body)?)
+        .put("max_tokens", &max_tokens.to_string())
+        .put_if("system", (!system.is_empty()).then(|| list(&system)))
+        .put_if("tools", (!tools.is_empty()).then(|| list(&tools)))
+        .put_if("tool_choice", choice)
+        .put_if("thinking", thinking.config)
+        .put_if("output_config", output)
+        .put_if("metadata", user(body)?)
         .text_if("service_tier", service_tier(body, dropped)?)
-        .raw_if(
+        .put_if(
             "stream",
             body.flag("stream")?.map(|stream| stream.to_string()),
         )
-        .raw("messages", &array(&turns.into_messages()))
-        .end())
+        .put("messages", &list(turns.into_messages()))
+        .json())
 }
 
 /// What an Anthropic model cannot do at all.
@@ -212,11 +212,11 @@ fn format<'a>(
 }
 
 fn output_config(thinking: &Thinking, schema: Option<&str>) -> Option<String> {
-    let format = schema.map(|schema| Object::of("json_schema").raw("schema", schema).end());
+    let format = schema.map(|schema| Object::of_type("json_schema").put("schema", schema).json());
     let config = Object::new()
         .text_if("effort", thinking.effort)
-        .raw_if("format", format);
-    (!config.is_empty()).then(|| config.end())
+        .put_if("format", format);
+    (!config.is_empty()).then(|| config.json())
 }
 
 /// OpenAI caches by itself; here the end of what stays the same has to be marked.
@@ -235,7 +235,7 @@ fn user(body: &Fields<'_>) -> Result<Option<String>> {
         None => body.quoted("user")?,
         id => id,
     };
-    Ok(id.map(|id| Object::new().raw("user_id", id).end()))
+    Ok(id.map(|id| Object::new().put("user_id", id).json()))
 }
 
 fn service_tier(body: &Fields<'_>, dropped: &mut Dropped) -> Result<Option<&'static str>> {

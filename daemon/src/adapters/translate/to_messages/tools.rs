@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use serde_json::value::RawValue;
 
-use super::super::fields::{Dropped, Fields, Result, Unmappable, quoted, required, shown};
-use super::super::json::Object;
+use super::super::fields::{Dropped, Fields, Result, Unmappable, required, shown, string};
+use crate::adapters::raw::Object;
 use crate::mcp::edit::{self, Edit, Members};
 
 #[derive(Default)]
@@ -96,10 +96,10 @@ fn tool(raw: &RawValue, dropped: &mut Dropped) -> Result<(String, String)> {
     let is_strict = tool.flag("strict")? == Some(true) && kind == "function";
     let definition = Object::new()
         .text("name", &name)
-        .raw_if("description", tool.quoted("description")?)
-        .raw("input_schema", &schema)
-        .raw_if("strict", is_strict.then_some("true"))
-        .end();
+        .put_if("description", tool.quoted("description")?)
+        .put("input_schema", &schema)
+        .put_if("strict", is_strict.then_some("true"))
+        .json();
     Ok((name, definition))
 }
 
@@ -138,7 +138,7 @@ fn choice(body: &Fields<'_>) -> Result<Choice> {
     let Some(raw) = body.get("tool_choice") else {
         return plain(Mode::Auto);
     };
-    if quoted(raw).is_some() {
+    if string(raw).is_some() {
         return match body.text("tool_choice")?.unwrap_or_default().as_ref() {
             "auto" => plain(Mode::Auto),
             "required" => plain(Mode::Any),
@@ -204,11 +204,11 @@ fn allowed(choice: &Fields<'_>) -> Result<Choice> {
 fn written(mode: &Mode, is_single: bool) -> Option<String> {
     let single = is_single.then_some("true");
     let choice = match mode {
-        Mode::None => return Some(Object::of("none").end()),
+        Mode::None => return Some(Object::of_type("none").json()),
         Mode::Auto if !is_single => return None,
-        Mode::Auto => Object::of("auto"),
-        Mode::Any => Object::of("any"),
-        Mode::Tool(name) => Object::of("tool").text("name", name),
+        Mode::Auto => Object::of_type("auto"),
+        Mode::Any => Object::of_type("any"),
+        Mode::Tool(name) => Object::of_type("tool").text("name", name),
     };
-    Some(choice.raw_if("disable_parallel_tool_use", single).end())
+    Some(choice.put_if("disable_parallel_tool_use", single).json())
 }

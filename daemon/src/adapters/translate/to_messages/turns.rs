@@ -1,6 +1,6 @@
 //! Messages under construction: neighbours of one role become one message.
 
-use super::super::json::{Object, array};
+use crate::adapters::raw::{Object, list};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
@@ -87,7 +87,7 @@ impl Turn {
         let content = [self.results, self.blocks].concat();
         Object::new()
             .text("role", role)
-            .raw("content", &array(&content))
-            .end()
+            .put("content", &list(&content))
+            .json()
     }
 }

@@ -2,10 +2,10 @@
 
 use serde_json::value::RawValue;
 
-use super::super::fields::{Dropped, Fields, Result, Unmappable, quoted, required, shown};
-use super::super::json::{Object, array, quote};
+use super::super::fields::{Dropped, Fields, Result, Unmappable, required, shown, string};
 use super::super::media::{text_part, texts, to_part, tool_output};
 use super::super::thinking::{Origin, unwrap};
+use crate::adapters::raw::{Object, list, quoted};
 use crate::types::Digest;
 
 pub(super) struct Items<'d> {
@@ -83,10 +83,10 @@ impl<'d> Items<'d> {
     fn result(&mut self, block: &Fields<'_>) -> Result<()> {
         let id = required(block.text("tool_use_id")?, "tool_use_id")?;
         let output = tool_output(block, self.dropped)?;
-        let item = Object::of("function_call_output")
-            .raw("call_id", &call_id(&id))
-            .raw("output", &output);
-        self.items.push(item.end());
+        let item = Object::of_type("function_call_output")
+            .put("call_id", &call_id(&id))
+            .put("output", &output);
+        self.items.push(item.json());
         Ok(())
     }
 
@@ -123,11 +123,11 @@ impl<'d> Items<'d> {
             "tool_use" => {
                 let id = required(block.text("id")?, "id")?;
                 let input = block.get("input").map_or("{}", RawValue::get);
-                let item = Object::of("function_call")
-                    .raw("call_id", &call_id(&id))
-                    .raw("name", required(block.quoted("name")?, "name")?)
+                let item = Object::of_type("function_call")
+                    .put("call_id", &call_id(&id))
+                    .put("name", required(block.quoted("name")?, "name")?)
                     .text("arguments", input);
-                Ok(Some(item.end()))
+                Ok(Some(item.json()))
             }
             "thinking" => {
                 let signature = block.text("signature")?.unwrap_or_default();
@@ -159,8 +159,8 @@ impl<'d> Items<'d> {
 
     fn say(&mut self, role: &str, parts: Vec<String>) {
         if !parts.is_empty() {
-            let item = Object::of("message").text("role", role);
-            self.items.push(item.raw("content", &array(&parts)).end());
+            let item = Object::of_type("message").text("role", role);
+            self.items.push(item.put("content", &list(&parts)).json());
         }
     }
 }
@@ -173,20 +173,20 @@ enum Speaker {
 /// The content of a message, if it is a list.
 fn blocks<'a>(message: &Fields<'a>) -> Result<Option<Vec<&'a RawValue>>> {
     match message.get("content") {
-        Some(content) if quoted(content).is_none() => message.array("content"),
+        Some(content) if string(content).is_none() => message.array("content"),
         _ => Ok(None),
     }
 }
 
 fn spoken(quoted: &str) -> String {
-    Object::of("output_text").raw("text", quoted).end()
+    Object::of_type("output_text").put("text", quoted).json()
 }
 
 /// The Responses API takes ids of up to 64 characters. The same one for a call and its output.
 fn call_id(id: &str) -> String {
     if id.chars().count() <= 64 {
-        return quote(id);
+        return quoted(id);
     }
     let digest = Digest::of(id.as_bytes()).to_string();
-    quote(digest.get(..32).unwrap_or(&digest))
+    quoted(digest.get(..32).unwrap_or(&digest))
 }

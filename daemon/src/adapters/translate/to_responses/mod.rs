@@ -12,10 +12,10 @@ use self::tools::Tools;
 use super::Translated;
 use super::effort::{Reasoning, to_reasoning};
 use super::fields::{Dropped, Fields, Result, Unmappable, required, shown};
-use super::json::{Object, array};
 use super::media::texts;
 use super::models::{Gpt, Reasons};
 use super::schema::is_strict;
+use crate::adapters::raw::{Object, list};
 use crate::types::Digest;
 
 /// Fields that are read here, or that the daemon itself has seen to.
@@ -81,7 +81,7 @@ fn request(body: &Fields<'_>, dropped: &mut Dropped) -> Result<String> {
         ..
     } = items;
     let wants_cache = is_cached || has_marks || marks_cache(body)?;
-    let tools = (!tools.is_empty()).then(|| array(&tools));
+    let tools = (!tools.is_empty()).then(|| list(&tools));
     let key = wants_cache.then(|| cache_key(instructions.as_deref(), tools.as_deref(), &items));
     let Reasoning {
         config,
@@ -94,31 +94,31 @@ fn request(body: &Fields<'_>, dropped: &mut Dropped) -> Result<String> {
     };
     let mut request = Object::new()
         .text("model", &model)
-        .raw_if("instructions", instructions)
-        .raw_if("tools", tools)
-        .raw_if("tool_choice", choice)
-        .raw_if("parallel_tool_calls", is_single.then_some("false"))
-        .raw_if("reasoning", config)
-        .raw_if("text", text)
-        .raw_if(
+        .put_if("instructions", instructions)
+        .put_if("tools", tools)
+        .put_if("tool_choice", choice)
+        .put_if("parallel_tool_calls", is_single.then_some("false"))
+        .put_if("reasoning", config)
+        .put_if("text", text)
+        .put_if(
             "max_output_tokens",
             max_output_tokens.map(|limit| limit.to_string()),
         );
     for (name, value) in sampling {
-        request = request.raw(name, value);
+        request = request.put(name, value);
     }
     Ok(request
-        .raw_if("safety_identifier", user(body, dropped)?)
+        .put_if("safety_identifier", user(body, dropped)?)
         .text_if("service_tier", service_tier(body, dropped)?)
         .text_if("prompt_cache_key", key.as_deref())
-        .raw_if(
+        .put_if(
             "stream",
             body.flag("stream")?.map(|stream| stream.to_string()),
         )
-        .raw("store", "false")
-        .raw_if("include", include)
-        .raw("input", &array(&items))
-        .end())
+        .put("store", "false")
+        .put_if("include", include)
+        .put("input", &list(&items))
+        .json())
 }
 
 /// What an OpenAI model cannot do at all.
@@ -182,11 +182,11 @@ fn text(body: &Fields<'_>, dropped: &mut Dropped) -> Result<Option<String>> {
     if !strict {
         dropped.add("output_config.format.strict");
     }
-    let format = Object::of("json_schema")
+    let format = Object::of_type("json_schema")
         .text("name", "answer")
-        .raw("schema", schema.get())
-        .raw("strict", if strict { "true" } else { "false" });
-    Ok(Some(Object::new().raw("format", &format.end()).end()))
+        .put("schema", schema.get())
+        .put("strict", if strict { "true" } else { "false" });
+    Ok(Some(Object::new().put("format", &format.json()).json()))
 }
 
 /// Models that reason refuse sampling parameters.

@@ -3,8 +3,9 @@
 use serde_json::value::RawValue;
 
 use super::super::fields::{Dropped, Fields, Result, Unmappable, required, shown};
-use super::super::json::{Object, join, quote};
+use super::super::json::join;
 use super::super::schema::is_strict;
+use crate::adapters::raw::{Object, quoted};
 
 #[derive(Default)]
 pub(super) struct Tools {
@@ -54,12 +55,12 @@ fn function(tool: &Fields<'_>, dropped: &mut Dropped) -> Result<String> {
     if wants_strict && !strict {
         dropped.add("tools.strict");
     }
-    Ok(Object::of("function")
-        .raw("name", required(tool.quoted("name")?, "name")?)
-        .raw_if("description", description(tool)?)
-        .raw("parameters", schema.get())
-        .raw("strict", if strict { "true" } else { "false" })
-        .end())
+    Ok(Object::of_type("function")
+        .put("name", required(tool.quoted("name")?, "name")?)
+        .put_if("description", description(tool)?)
+        .put("parameters", schema.get())
+        .put("strict", if strict { "true" } else { "false" })
+        .json())
 }
 
 fn refuse_other_callers(tool: &Fields<'_>) -> Result<()> {
@@ -81,7 +82,7 @@ fn description(tool: &Fields<'_>) -> Result<Option<String>> {
     }
     let examples: Vec<String> = examples
         .into_iter()
-        .map(|raw| quote(&format!("Example input: {}", raw.get())))
+        .map(|raw| quoted(&format!("Example input: {}", raw.get())))
         .collect();
     let lines = own.into_iter().chain(examples.iter().map(String::as_str));
     Ok(Some(join(lines)))
@@ -89,12 +90,12 @@ fn description(tool: &Fields<'_>) -> Result<Option<String>> {
 
 fn written(choice: &Fields<'_>) -> Result<String> {
     Ok(match choice.kind()?.as_ref() {
-        "auto" => quote("auto"),
-        "any" => quote("required"),
-        "none" => quote("none"),
+        "auto" => quoted("auto"),
+        "any" => quoted("required"),
+        "none" => quoted("none"),
         "tool" => {
             let name = required(choice.quoted("name")?, "name")?;
-            Object::of("function").raw("name", name).end()
+            Object::of_type("function").put("name", name).json()
         }
         other => {
             let message = format!(
