@@ -8,6 +8,7 @@
 )]
 
 mod add;
+mod ai_anthropic;
 mod ai_keys;
 mod ai_loop;
 mod ai_pass;

@@ -1,6 +1,8 @@
 //! Requests that are answered here: those with MCP servers of ours, those that go on with an answer of
 //! ours, and those for a model of the other vendor.
 
+mod messages;
+
 use std::sync::Arc;
 
 use axum::response::Response;
@@ -31,6 +33,11 @@ pub(super) async fn answer(
     let body = str::from_utf8(&incoming.body).ok()?;
     match (incoming.target.api, incoming.target.path.as_str()) {
         (Api::Openai, "/responses") => responses(adapters, incoming, body).await,
+        (Api::Anthropic, "/v1/messages") => messages::answer(adapters, incoming, body).await,
+        (Api::Anthropic, "/v1/messages/count_tokens") => {
+            messages::count(adapters, incoming, body).await
+        }
+        (Api::Anthropic, "/v1/messages/batches") => messages::batch(adapters, body),
         _ => None,
     }
 }

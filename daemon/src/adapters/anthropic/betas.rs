@@ -3,7 +3,7 @@
 
 /// How the answer shows MCP. Each takes what those before it take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum McpBeta {
+pub(super) enum McpBeta {
     /// `mcp-client-2025-04-04`: `tool_configuration` at the server.
     Configuration,
     /// `mcp-client-2025-11-20`: a toolset for each server.

@@ -4,19 +4,23 @@
 //! bytes depend on nothing but what was said (`json`, `block`, `render`), because models reject
 //! thinking whose prefix has changed; `history` gets the same messages out of what a client sends back.
 
-pub mod betas;
+mod betas;
 mod block;
 mod content;
 pub mod decode;
 mod dialog;
-pub mod encode;
+mod encode;
 mod history;
 mod ids;
 mod json;
 mod keep;
 mod render;
-pub mod request;
+mod request;
 #[cfg(test)]
 mod testing;
 mod toolset;
 mod usage;
+
+pub use self::betas::upstream as upstream_betas;
+pub use self::encode::KEEP_ALIVE;
+pub use self::request::MessagesRequest;

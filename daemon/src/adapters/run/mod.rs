@@ -34,6 +34,7 @@ use super::event::Wire;
 use super::hub::{Hub, Joined};
 use super::openai;
 use super::problem;
+use super::record::Found;
 use super::refusal::Refusal;
 use super::step::{Listing, Step};
 use crate::approval::Approvals;
@@ -42,7 +43,7 @@ use crate::config::AiConfig;
 use crate::conversations::{Conversations, RunId};
 use crate::lifecycle::Lifecycle;
 use crate::pipeline::Pipeline;
-use crate::types::Digest;
+use crate::types::{Caller, Digest};
 
 /// What answers are made with. Cloneable handle.
 #[derive(Clone)]
@@ -178,6 +179,25 @@ impl Runner {
 }
 
 impl Runner {
+    /// What is known of `request`, and the tools that its model would be offered.
+    ///
+    /// # Errors
+    /// A server cannot be asked, or does not answer.
+    pub(super) async fn look_up(
+        &self,
+        request: &dyn Request,
+        owner: Digest,
+        caller: Caller,
+    ) -> Result<(Found, Vec<Listing>), Refusal> {
+        let max_bytes = usize::try_from(self.settings.max_result_bytes).unwrap_or(usize::MAX);
+        let servers = Servers::new(self.pipeline.clone(), caller, max_bytes);
+        let references = request.references();
+        let found = journal::find(&self.conversations, owner, &references).await?;
+        let listings = listing::listings(request, &found, &servers).await;
+        servers.close().await;
+        Ok((found, listings?))
+    }
+
     /// The run of the same request before this one, and what it did.
     async fn earlier(&self, job: &Job) -> Option<Earlier> {
         let journal = self.conversations.journal(job.owner, job.key).await;

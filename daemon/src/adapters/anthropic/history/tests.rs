@@ -100,8 +100,11 @@ fn rewritten(content: &str) -> String {
             Value::Array(all) => all.into_iter().map(again).collect(),
             Value::Number(number) => match number.as_f64() {
                 #[expect(clippy::cast_possible_truncation, reason = "as JavaScript writes it")]
-                Some(float) if float.fract() == 0.0 => Value::from(float as i64),
-                _ => Value::Number(number),
+                Some(float) if float.fract() == 0.0 && float.abs() < 1e15 => {
+                    Value::from(float as i64)
+                }
+                Some(float) => Value::from(float),
+                None => Value::Number(number),
             },
             other => other,
         }
