@@ -117,7 +117,7 @@ async fn await_event(connection: &mut Connection, request: &Request) -> Result<(
     connection.skip_past(b"data: ").await
 }
 
-fn micros(sorted: &[Duration], quantile: f64) -> f64 {
+pub(crate) fn micros(sorted: &[Duration], quantile: f64) -> f64 {
     let index = ((sorted.len() - 1) as f64 * quantile).round() as usize;
     sorted.get(index).map_or(0.0, |d| d.as_secs_f64() * 1e6)
 }

@@ -1,8 +1,10 @@
 //! The two ends of the benchmark: a cheap upstream and a load generator, as small as they can be so that what is measured
 //! is what stands between them. `bench/run` starts them and does the arithmetic.
 
+mod conversation;
 mod load;
 mod message;
+mod model;
 mod upstream;
 
 use std::io::Write;
@@ -12,6 +14,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
+use conversation::Conversation;
 use message::Request;
 
 #[derive(Parser)]
@@ -22,8 +25,27 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Echo request bodies to callers that bring the token; answer GET with an event and an open stream
+    /// Echo request bodies to callers that bring the token; answer GET with an event and an open stream. Be a model at
+    /// /v1/responses, and the MCP server whose tool it calls at /tools
     Upstream { port: u16, token: String },
+    /// Have conversations one after the other and print how long they take
+    Converse {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        conversation: Conversation,
+        #[arg(long)]
+        count: usize,
+    },
+    /// Begin conversations that do not end, say so, and read along until standard input ends
+    ConverseOn {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        conversation: Conversation,
+        #[arg(long)]
+        count: usize,
+    },
     /// Send tool calls on a number of connections and print counts and latencies
     Calls {
         #[command(flatten)]
@@ -66,6 +88,16 @@ struct Target {
 async fn main() -> Result<()> {
     let report = match Cli::parse().command {
         Command::Upstream { port, token } => return upstream::serve(port, token).await,
+        Command::Converse {
+            target,
+            conversation,
+            count,
+        } => conversation::converse(&target, &conversation, count).await?,
+        Command::ConverseOn {
+            target,
+            conversation,
+            count,
+        } => conversation::stream(&target, &conversation, count).await?,
         Command::Calls {
             target,
             connections,

@@ -38,6 +38,11 @@ impl Request {
         Self::new("GET", address, path, token, "")
     }
 
+    /// A POST of JSON.
+    pub(crate) fn post(address: SocketAddr, path: &str, token: Option<&str>, body: &str) -> Self {
+        Self::new("POST", address, path, token, body)
+    }
+
     fn new(method: &str, address: SocketAddr, path: &str, token: Option<&str>, body: &str) -> Self {
         let mut head = format!(
             "{method} {path} HTTP/1.1\r\nHost: localhost:{}\r\nAccept: application/json, text/event-stream\r\n\

@@ -5,6 +5,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::message::{Connection, Head};
+use crate::model;
 
 pub(crate) async fn serve(port: u16, token: String) -> Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
@@ -35,6 +36,10 @@ async fn answer_all(mut connection: Connection, credential: &str) -> Result<()> 
                 .await?;
         } else if head.text.starts_with("get ") {
             return stream(connection).await;
+        } else if head.text.starts_with("post /v1/responses") {
+            model::speak(&mut connection, &body).await?;
+        } else if head.text.starts_with("post /tools") {
+            model::call_tool(&mut connection, &body).await?;
         } else {
             answer.clear();
             answer.extend_from_slice(
