@@ -12,6 +12,7 @@ mod ai_anthropic;
 mod ai_keys;
 mod ai_loop;
 mod ai_pass;
+mod ai_streams;
 mod approvals;
 mod approvals_ctl;
 mod approvals_watch;

@@ -1,7 +1,7 @@
 // Programs on the vendors' own SDKs, which know nothing of the bridge. Each runs three times: against answers recorded from
 // the vendors' hosted MCP feature, against the same passed on by the bridge because the server is a public one, and through
 // the bridge with a plain model behind it. All must give the same final objects.
-// Usage: run.mjs (from tests/run, after tests/setup); run.mjs hosted leaves out the last
+// Usage: run.mjs (from tests/run, after tests/setup)
 import { spawn } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -22,11 +22,11 @@ const old = join(tests, 'interop/ai/old');
 /** SDKs as of today and as of two years ago; those of then knew neither Responses nor MCP. */
 const programs = [
     { name: 'PyPI openai', vendor: 'openai', command: python('sdk-current', 'openai_client.py'), stories: responses,
-      modes: ['create', 'events', 'helper', 'runner', 'runner_asks', 'chat', 'chat_events'] },
+      modes: ['create', 'events', 'helper', 'runner', 'runner_asks'] },
     { name: 'PyPI openai of 2025', vendor: 'openai', command: python('sdk-2025', 'openai_client.py'), stories: responses,
-      modes: ['create', 'events', 'helper', 'chat'] },
+      modes: ['create', 'events', 'helper'] },
     { name: 'PyPI openai of 2024', vendor: 'openai', command: python('sdk-2024', 'openai_client.py'), stories: responses,
-      modes: ['post', 'chat', 'chat_events'] },
+      modes: ['post'] },
     { name: 'PyPI anthropic', vendor: 'anthropic', command: python('sdk-current', 'anthropic_client.py'), stories: messages,
       modes: ['create', 'events', 'helper', 'plain_create', 'plain_helper', 'runner'] },
     { name: 'PyPI anthropic of 2025', vendor: 'anthropic', command: python('sdk-2025', 'anthropic_client.py'), stories: messages,
@@ -36,9 +36,9 @@ const programs = [
     { name: 'PyPI openai-agents', vendor: 'openai', command: python('sdk-current', 'openai_agents.py'), stories: agents,
       modes: ['task', 'streamed'] },
     { name: 'npm openai', vendor: 'openai', command: script('openai_client.mjs'), packages: current, stories: responses,
-      modes: ['create', 'events', 'helper', 'runner', 'runner_asks', 'chat', 'chat_events'] },
+      modes: ['create', 'events', 'helper', 'runner', 'runner_asks'] },
     { name: 'npm openai of 2024', vendor: 'openai', command: script('openai_client.mjs'), packages: old, stories: responses,
-      modes: ['post', 'chat', 'chat_events'] },
+      modes: ['post'] },
     { name: 'npm @anthropic-ai/sdk', vendor: 'anthropic', command: script('anthropic_client.mjs'), packages: current,
       stories: messages, modes: ['create', 'events', 'helper', 'plain_create', 'plain_helper', 'runner'] },
     { name: 'npm @anthropic-ai/sdk of 2024', vendor: 'anthropic', command: script('anthropic_client.mjs'), packages: old,
@@ -60,10 +60,8 @@ for (const program of programs) {
     const server_url = 'https://mcp.example.com/mcp';
     await runProgram(program, 'recorded answers', recorded, hosted, { base_url: fakes[program.vendor].url, server_url });
     await runProgram(program, 'recorded answers passed on', recorded, hosted, { base_url, server_url });
-    if (process.argv[2] !== 'hosted')
-        await runProgram(program, 'the bridge', program.modes, (story) => story.model, {
-            base_url, server_url: bridge.url('demo'),
-        });
+    const model = (story) => story.model;
+    await runProgram(program, 'the bridge', program.modes, model, { base_url, server_url: bridge.url('demo') });
 }
 await bridge.stop();
 fakes.child.stdin.end();

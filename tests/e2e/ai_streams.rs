@@ -1,0 +1,426 @@
+//! Whatever a model does, each client gets a stream that its SDK accepts, and the same object without one.
+
+use mcpbridge_tests::ai::{FakeAi, Turn, lint};
+use mcpbridge_tests::mcp::Access;
+use mcpbridge_tests::{Scenario, client, wait};
+use serde_json::{Value, json};
+
+/// Numbers, escapes and blanks that a reader would change.
+const ODD: &str = r#"{ "z": 1.0, "a":"\u00e4" }"#;
+
+/// Both vendors, one server whose tools may all run, and a client with the vendors' keys.
+struct World {
+    scenario: Scenario,
+    openai: FakeAi,
+    anthropic: FakeAi,
+    http: reqwest::Client,
+}
+
+type Lint = fn(&[u8]) -> Result<Value, Vec<String>>;
+
+/// One way of asking a model.
+#[derive(Clone, Copy)]
+struct Api {
+    path: &'static str,
+    lint: Lint,
+    request: fn(&str) -> Value,
+}
+
+const RESPONSES: Api = Api {
+    path: "/openai/v1/responses",
+    lint: lint::responses,
+    request: |server| {
+        json!({
+            "model": "gpt-5.4", "input": "Go.", "store": false, "include": ["reasoning.encrypted_content"],
+            "tools": [mcp_tool(server), { "type": "function", "name": "add", "parameters": schema(), "strict": false }],
+        })
+    },
+};
+
+const MESSAGES: Api = Api {
+    path: "/anthropic/v1/messages",
+    lint: lint::messages,
+    request: |server| {
+        json!({
+            "model": "claude-sonnet-5-5", "max_tokens": 500, "messages": [{ "role": "user", "content": "Go." }],
+            "mcp_servers": [{ "type": "url", "name": "hello", "url": server }],
+            "tools": [{ "type": "mcp_toolset", "mcp_server_name": "hello" }, { "name": "add", "input_schema": schema() }],
+        })
+    },
+};
+
+fn mcp_tool(server: &str) -> Value {
+    json!({ "type": "mcp", "server_label": "hello", "server_url": server, "require_approval": "never" })
+}
+
+fn schema() -> Value {
+    json!({ "type": "object", "properties": { "n": { "type": "integer" } } })
+}
+
+impl World {
+    async fn start() -> Self {
+        let builder = Scenario::builder().mcp(|mcp| mcp.access = Access::Open);
+        let mut scenario = builder.start().await;
+        let openai = FakeAi::openai(&scenario.secrets).await;
+        let anthropic = FakeAi::anthropic(&scenario.secrets).await;
+        let ai = json!({ "vendors": {
+            "openai": { "url": openai.url(), "api": "openai" },
+            "anthropic": { "url": anthropic.url(), "api": "anthropic" },
+        }});
+        scenario.configure(|config| config["ai"] = ai).await;
+        scenario.add_open("hello", "allow").await;
+        Self {
+            scenario,
+            openai,
+            anthropic,
+            http: client::http(),
+        }
+    }
+
+    fn vendor(&self, api: Api) -> &FakeAi {
+        match api.path.starts_with("/openai") {
+            true => &self.openai,
+            false => &self.anthropic,
+        }
+    }
+
+    /// The body for this server, to be changed.
+    fn body(&self, api: Api) -> Value {
+        (api.request)(&self.scenario.daemon.mcp_url("hello"))
+    }
+
+    async fn bytes(&self, api: Api, body: &Value) -> Vec<u8> {
+        let url = format!("{}{}", self.scenario.daemon.base_url(), api.path);
+        let request = self.http.post(url).bearer_auth(self.vendor(api).key());
+        let request = request.header("anthropic-version", "2023-06-01");
+        let request = request.header("anthropic-beta", "mcp-client-2025-11-20");
+        let response = wait::within("an answer", request.json(body).send())
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 200);
+        wait::within("the end of the answer", response.bytes())
+            .await
+            .unwrap()
+            .to_vec()
+    }
+
+    async fn streamed(&self, api: Api, mut body: Value) -> Value {
+        body["stream"] = json!(true);
+        let bytes = self.bytes(api, &body).await;
+        (api.lint)(&bytes)
+            .unwrap_or_else(|found| panic!("{found:#?}\n{}", String::from_utf8_lossy(&bytes)))
+    }
+
+    async fn whole(&self, api: Api, mut body: Value) -> Value {
+        body.as_object_mut().unwrap().remove("stream_options");
+        serde_json::from_slice(&self.bytes(api, &body).await).unwrap()
+    }
+
+    /// The object of both ways, which is the same.
+    async fn told(&self, api: Api, turns: &[Turn]) -> Value {
+        let mut objects = Vec::new();
+        for stream in [true, false] {
+            for turn in turns {
+                self.vendor(api).push(turn.clone());
+            }
+            let body = self.body(api);
+            objects.push(match stream {
+                true => self.streamed(api, body).await,
+                false => self.whole(api, body).await,
+            });
+            self.vendor(api).assert_content();
+        }
+        assert_eq!(comparable(&objects[0]), comparable(&objects[1]));
+        objects.swap_remove(0)
+    }
+}
+
+/// Without what is new in every run: ids, times and seals.
+fn comparable(object: &Value) -> String {
+    let mut object = object.clone();
+    let mut ids = Vec::new();
+    blank(&mut object, &mut ids);
+    format!("{object:#}")
+}
+
+fn blank(value: &mut Value, ids: &mut Vec<String>) {
+    match value {
+        Value::String(text) => {
+            let prefixes = [
+                "resp_",
+                "msg_",
+                "mcp_",
+                "mcpl_",
+                "mcpr_",
+                "rs_",
+                "fc_",
+                "call_",
+                "mcptoolu_",
+                "toolu_",
+            ];
+            if let Some(prefix) = prefixes.iter().find(|prefix| text.starts_with(**prefix)) {
+                let known = ids.iter().position(|id| id == text).unwrap_or_else(|| {
+                    ids.push(text.clone());
+                    ids.len() - 1
+                });
+                *text = format!("{prefix}{known}");
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(|one| blank(one, ids)),
+        Value::Object(members) => {
+            // Members of no content are spelled out in one form and left out in the other.
+            members.retain(|_, value| !value.is_null() && *value != json!([]));
+            for (name, value) in members.iter_mut() {
+                match name.as_str() {
+                    "created_at" | "created" | "completed_at" | "signature"
+                    | "encrypted_content" => *value = json!("new"),
+                    // A name of a tool may begin like an id.
+                    "name" | "text" | "type" => {}
+                    _ => blank(value, ids),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn kinds(list: &Value) -> Vec<&str> {
+    let list = list.as_array().unwrap();
+    list.iter()
+        .map(|one| one["type"].as_str().unwrap())
+        .collect()
+}
+
+struct Story {
+    name: &'static str,
+    turns: Vec<Turn>,
+    /// Types of the output items, and the status.
+    responses: (&'static str, &'static str),
+    /// Types of the blocks, and the stop reason.
+    messages: (&'static str, &'static str),
+    /// How many calls of tools of the server it has.
+    calls: usize,
+}
+
+fn stories() -> Vec<Story> {
+    let done = || Turn::text("Done.");
+    let echo = |text: &str| Turn::new().call("*echo", text);
+    let once = ("mcp_list_tools mcp_call message", "completed");
+    let used = ("mcp_tool_use mcp_tool_result text", "end_turn");
+    let story = |name, turns, responses, messages, calls| Story {
+        name,
+        turns,
+        responses,
+        messages,
+        calls,
+    };
+    vec![
+        story("a call", vec![echo(ODD), done()], once, used, 1),
+        story(
+            "no arguments",
+            vec![Turn::call_only("*server_info", ""), done()],
+            once,
+            used,
+            1,
+        ),
+        story(
+            "arguments at once",
+            vec![echo(ODD).without_deltas(), done()],
+            once,
+            used,
+            1,
+        ),
+        story(
+            "a stream in pieces",
+            vec![echo(ODD).fragmented(7), done().fragmented(1)],
+            once,
+            used,
+            1,
+        ),
+        story(
+            "a tool that fails",
+            vec![Turn::call_only("*fail", "{}"), done()],
+            once,
+            used,
+            1,
+        ),
+        story(
+            "a large result",
+            vec![Turn::call_only("*big", r#"{"bytes":300000}"#), done()],
+            once,
+            used,
+            1,
+        ),
+        story(
+            "two calls at once",
+            vec![echo("{}").call("*server_info", "{}"), done()],
+            ("mcp_list_tools mcp_call mcp_call message", "completed"),
+            (
+                "mcp_tool_use mcp_tool_use mcp_tool_result mcp_tool_result text",
+                "end_turn",
+            ),
+            2,
+        ),
+        story(
+            "a call after another",
+            vec![echo("{}"), Turn::text("Again.").call("*echo", "{}"), done()],
+            (
+                "mcp_list_tools mcp_call message mcp_call message",
+                "completed",
+            ),
+            (
+                "mcp_tool_use mcp_tool_result text mcp_tool_use mcp_tool_result text",
+                "end_turn",
+            ),
+            2,
+        ),
+        story(
+            "thinking",
+            vec![
+                Turn::new().thinking("Hm.").call("*echo", ODD),
+                Turn::new().thinking("So.").and_text("Done."),
+            ],
+            (
+                "mcp_list_tools reasoning mcp_call reasoning message",
+                "completed",
+            ),
+            (
+                "thinking mcp_tool_use mcp_tool_result thinking text",
+                "end_turn",
+            ),
+            1,
+        ),
+        story(
+            "a call for the client beside one for the server",
+            vec![echo("{}").call("add", r#"{"n":1}"#)],
+            ("mcp_list_tools mcp_call function_call", "completed"),
+            ("mcp_tool_use tool_use mcp_tool_result", "tool_use"),
+            1,
+        ),
+        story(
+            "the end of the tokens",
+            vec![Turn::text("Don").length()],
+            ("mcp_list_tools message", "incomplete"),
+            ("text", "max_tokens"),
+            0,
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn every_response_is_streamed_as_the_sdks_want_it() {
+    let world = World::start().await;
+    for story in stories() {
+        let before = executions(&world);
+        let response = world.told(RESPONSES, &story.turns).await;
+        let told = (
+            kinds(&response["output"]).join(" "),
+            response["status"].as_str().unwrap(),
+        );
+        assert_eq!((told.0.as_str(), told.1), story.responses, "{}", story.name);
+        lint::policy(&world.body(RESPONSES), &response).unwrap();
+        assert_eq!(
+            executions(&world) - before,
+            2 * story.calls,
+            "{}",
+            story.name
+        );
+    }
+    world.scenario.finish().await;
+}
+
+#[tokio::test]
+async fn every_message_is_streamed_as_the_sdks_want_it() {
+    let world = World::start().await;
+    for story in stories() {
+        let before = executions(&world);
+        let message = world.told(MESSAGES, &story.turns).await;
+        let told = (
+            kinds(&message["content"]).join(" "),
+            message["stop_reason"].as_str().unwrap(),
+        );
+        assert_eq!((told.0.as_str(), told.1), story.messages, "{}", story.name);
+        assert_eq!(
+            executions(&world) - before,
+            2 * story.calls,
+            "{}",
+            story.name
+        );
+    }
+    world.scenario.finish().await;
+}
+
+fn executions(world: &World) -> usize {
+    let tools = ["echo", "server_info", "fail", "big"];
+    tools
+        .iter()
+        .map(|tool| world.scenario.mcp.executions(tool))
+        .sum()
+}
+
+#[tokio::test]
+async fn a_model_that_breaks_off_after_a_tool_ran_ends_the_stream_properly() {
+    let world = World::start().await;
+    let breaks = [
+        Turn::text("Almost").failed("server_error", "boom"),
+        Turn::text("Almost").cut_after(5),
+        Turn::error(500),
+        Turn::error(529),
+    ];
+    for broken in breaks {
+        for api in [RESPONSES, MESSAGES] {
+            let before = world.scenario.mcp.executions("echo");
+            world.vendor(api).push(Turn::call_only("*echo", "{}"));
+            // More often than once, should the daemon try again.
+            for _ in 0..4 {
+                world.vendor(api).push(broken.clone());
+            }
+            let told = world.streamed(api, world.body(api)).await;
+            let ended = match api.path {
+                "/openai/v1/responses" => told["status"] == "failed",
+                _ => told["type"] == "error",
+            };
+            assert!(ended, "{told}");
+            assert_eq!(world.scenario.mcp.executions("echo"), before + 1);
+            world.vendor(api).reset();
+        }
+    }
+    world.scenario.finish().await;
+}
+
+#[tokio::test]
+async fn approvals_are_asked_for_and_answered_as_the_tool_runners_want_it() {
+    let world = World::start().await;
+    let mut body = world.body(RESPONSES);
+    body["tools"][0]
+        .as_object_mut()
+        .unwrap()
+        .remove("require_approval");
+    for approve in [true, false] {
+        world.openai.push(Turn::call_only("*echo", ODD));
+        let asked = world.streamed(RESPONSES, body.clone()).await;
+        assert_eq!(
+            kinds(&asked["output"]),
+            ["mcp_list_tools", "mcp_approval_request"]
+        );
+        lint::policy(&body, &asked).unwrap();
+        let mut input = vec![json!({ "role": "user", "content": "Go." })];
+        input.extend(asked["output"].as_array().unwrap().clone());
+        let id = &asked["output"][1]["id"];
+        input.push(json!({ "type": "mcp_approval_response", "approval_request_id": id, "approve": approve }));
+        let mut next = body.clone();
+        next["input"] = json!(input);
+        world.openai.push(Turn::text("Done."));
+        let answered = world.streamed(RESPONSES, next.clone()).await;
+        let expected: &[&str] = if approve {
+            &["mcp_call", "message"]
+        } else {
+            &["message"]
+        };
+        assert_eq!(kinds(&answered["output"]), expected);
+        lint::policy(&next, &answered).unwrap();
+        assert_eq!(world.scenario.mcp.executions("echo"), 1);
+        world.openai.assert_content();
+    }
+    world.scenario.finish().await;
+}
