@@ -11,6 +11,7 @@ mod add;
 mod ai_anthropic;
 mod ai_keys;
 mod ai_loop;
+mod ai_openai;
 mod ai_pass;
 mod ai_streams;
 mod approvals;

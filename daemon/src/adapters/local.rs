@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::Adapters;
 use super::event::Wire;
 use super::handler::Incoming;
+use super::kept;
 use super::openai;
 use super::refusal::Refusal;
 use super::run::{Job, Model};
@@ -27,6 +28,9 @@ pub(super) async fn answer(
     adapters: &Adapters,
     incoming: &Incoming,
 ) -> Option<Result<Response, Refusal>> {
+    if let Some(answered) = kept::answer(adapters, incoming).await {
+        return Some(answered);
+    }
     if incoming.method != Method::POST {
         return None;
     }
@@ -50,7 +54,8 @@ async fn responses(
     let head = Head::of(body)?;
     let vendor = adapters.vendors.route(Api::Openai, &head.model);
     let target = |url: &str| adapters.gateway.target(url);
-    let request = match openai::parse(body, &target) {
+    let is_foreign = vendor.api != Api::Openai;
+    let request = match openai::parse(body, &target, is_foreign) {
         Ok(openai::Parsed::Ours(request)) => request,
         Ok(openai::Parsed::Plain) => return None,
         Err(refusal) => return Some(Err(refusal)),

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 
+use crate::conversations::ConversationError;
 use crate::error::{Classify, ErrorKind, chain};
 use crate::http::limits::BodyError;
 use crate::http::problem::http_status;
@@ -64,6 +65,23 @@ impl From<&VendorError> for Refusal {
             None => reason,
         };
         Self::new(status, message)
+    }
+}
+
+impl From<&ConversationError> for Refusal {
+    fn from(error: &ConversationError) -> Self {
+        let status = match error.kind() {
+            ErrorKind::InvalidInput | ErrorKind::NotFound | ErrorKind::Conflict => {
+                StatusCode::BAD_REQUEST
+            }
+            ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let hint = error
+            .hint()
+            .map(|hint| format!("; {hint}"))
+            .unwrap_or_default();
+        Self::new(status, format!("{}{hint}", chain(error)))
     }
 }
 

@@ -44,16 +44,22 @@ pub(super) struct ResponsesRequest {
     pub(super) functions: Vec<String>,
 }
 
+/// With `is_foreign` the model's vendor speaks another language, so nothing can pass as it is.
+///
 /// # Errors
 /// It has servers of ours and cannot be answered, or one that nobody can reach.
-pub fn parse(body: &str, gateway: &dyn Fn(&str) -> Target) -> Result<Parsed, Refusal> {
+pub fn parse(
+    body: &str,
+    gateway: &dyn Fn(&str) -> Target,
+    is_foreign: bool,
+) -> Result<Parsed, Refusal> {
     let Ok(members) = Members::of(body) else {
         return Ok(Parsed::Plain);
     };
     let tools: Vec<&RawValue> = list(members.get("tools"));
     let entries = Entries::of(&tools, gateway)?;
     let input = input(members.get("input"));
-    if entries.ours.is_empty() && !continues_ours(&members, &tools, &input) {
+    if entries.ours.is_empty() && !is_foreign && !continues_ours(&members, &tools, &input) {
         return Ok(Parsed::Plain);
     }
     unique(&members)?;

@@ -13,7 +13,6 @@ use super::super::step::Step;
 use super::Earlier;
 use crate::approval::{Approvals, State};
 use crate::conversations::{ConversationError, Conversations, RunId, Saved};
-use crate::error::{Classify, ErrorKind, chain};
 use crate::types::{ApprovalId, Digest};
 
 /// One run's part of the store.
@@ -40,7 +39,7 @@ impl Journal {
     ) -> Result<Self, Refusal> {
         let run = conversations.begin(owner, key, decided).await;
         let mut this = Self {
-            run: run.map_err(|error| refused(&error))?,
+            run: run.map_err(|error| Refusal::from(&error))?,
             conversations,
             approvals,
             owner,
@@ -75,7 +74,7 @@ impl Journal {
             .conversations
             .step(self.run, self.next, json(step)?)
             .await;
-        written.map_err(|error| refused(&error))?;
+        written.map_err(|error| Refusal::from(&error))?;
         self.next += 1;
         Ok(())
     }
@@ -103,7 +102,7 @@ impl Journal {
             run: Some(self.run),
         };
         let kept = self.conversations.put(self.owner, saved).await;
-        kept.map_err(|error| refused(&error))
+        kept.map_err(|error| Refusal::from(&error))
     }
 
     /// Whether nobody has decided on this question yet.
@@ -143,7 +142,7 @@ pub(super) async fn find(
     references: &References,
 ) -> Result<Found, Refusal> {
     let found = look_up(conversations, owner, references).await;
-    found.map_err(|error| refused(&error))
+    found.map_err(|error| Refusal::from(&error))
 }
 
 async fn look_up(
@@ -165,7 +164,7 @@ async fn look_up(
         chain: chain.iter().filter_map(|(_, body)| read(body)).collect(),
         fragments: read_all(&fragments),
         open: read_all(&asked.open),
-        used: HashMap::new(),
+        used: read_all(&asked.used),
         pins: read_all(&pins),
     })
 }
@@ -199,19 +198,4 @@ fn json<T: Serialize>(body: &T) -> Result<String, Refusal> {
         let message = format!("this conversation cannot be stored: {error}");
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, message)
     })
-}
-
-fn refused(error: &ConversationError) -> Refusal {
-    let status = match error.kind() {
-        ErrorKind::InvalidInput | ErrorKind::NotFound | ErrorKind::Conflict => {
-            StatusCode::BAD_REQUEST
-        }
-        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    };
-    let hint = error
-        .hint()
-        .map(|hint| format!("; {hint}"))
-        .unwrap_or_default();
-    Refusal::new(status, format!("{}{hint}", chain(error)))
 }

@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use super::super::anthropic::decode::Decoder as MessagesDecoder;
 use super::super::dialect::Decoder;
 use super::super::event::{Event, Wire};
-use super::super::openai::ResponsesDecoder;
+use super::super::openai::{ResponsesDecoder, items};
 use super::super::refusal::Refusal;
 use super::super::translate;
 use super::drive::Halt;
@@ -117,6 +117,9 @@ impl Model {
             (Wire::Messages, Wire::Responses) => translate::to_responses(&body),
             (Wire::Messages, Wire::Messages) => {
                 return Ok((translate::without_foreign_thinking(body), Vec::new()));
+            }
+            (Wire::Responses, Wire::Responses) => {
+                return Ok((items::without_sealed(&body).into_owned(), Vec::new()));
             }
             _ => return Ok((body, Vec::new())),
         };

@@ -7,11 +7,11 @@ use super::rig::{Rig, body, listing};
 use crate::adapters::openai::{Parsed, ids, parse};
 use crate::adapters::record::Found;
 use crate::adapters::refusal::Refusal;
-use crate::adapters::target::Gateway;
+use crate::adapters::target::{Gateway, Target};
 
 fn read(body: &str) -> Result<Parsed, Refusal> {
     let gateway = Gateway::new(3000, &[]);
-    parse(body, &|url| gateway.target(url))
+    parse(body, &|url| gateway.target(url), false)
 }
 
 fn refused(body: &Value) -> Refusal {
@@ -150,6 +150,12 @@ fn answers_of_ours_are_ours_without_servers_too() {
     let id = ids::response("00");
     let listing =
         json!([{ "type": "mcp_list_tools", "id": ids::made("mcpl", &id, "0"), "tools": [] }]);
+    let plain = json!({ "model": "claude-5", "input": "hi" }).to_string();
+    let taken = parse(&plain, &|_| Target::Elsewhere, true);
+    assert!(
+        matches!(taken, Ok(Parsed::Ours(_))),
+        "of another vendor's model"
+    );
     for body in [
         json!({ "model": "gpt-5", "input": "hi", "previous_response_id": id }),
         json!({ "model": "gpt-5", "input": listing }),

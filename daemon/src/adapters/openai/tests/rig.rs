@@ -33,7 +33,7 @@ pub(in crate::adapters::openai) fn listing(label: &str, tools: &[&str]) -> Listi
 
 pub(super) fn request(body: &Value) -> Result<Box<dyn Request>, Refusal> {
     let gateway = Gateway::new(3000, &[]);
-    match parse(&body.to_string(), &|url| gateway.target(url))? {
+    match parse(&body.to_string(), &|url| gateway.target(url), false)? {
         Parsed::Ours(request) => Ok(request),
         Parsed::Plain => panic!("nothing of ours in {body}"),
     }
