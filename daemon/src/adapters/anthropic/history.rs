@@ -29,7 +29,7 @@ use crate::types::Digest;
 pub(super) struct Survey {
     /// Everything that fragments may be known of.
     pub(super) items: Vec<String>,
-    /// The first call of an MCP tool in each message.
+    /// The first call in each message of a tool that is not of a vendor's server.
     pub(super) calls: Vec<String>,
     /// What earlier answers listed: the server's name in the request, and its tools.
     pub(super) listings: Vec<(String, Vec<Box<RawValue>>)>,
@@ -42,9 +42,11 @@ pub(super) struct Survey {
 }
 
 impl Survey {
+    /// `vendors` are the names of the servers that the vendor is left to connect to.
+    ///
     /// # Errors
     /// A message asks for what cannot be done here.
-    pub(super) fn of(messages: &[Box<RawValue>]) -> Result<Self, Refusal> {
+    pub(super) fn of(messages: &[Box<RawValue>], vendors: &[&str]) -> Result<Self, Refusal> {
         let mut survey = Self {
             items: Vec::new(),
             calls: Vec::new(),
@@ -64,7 +66,7 @@ impl Survey {
                 return Err(Refusal::invalid(format!("messages[{at}]"), message));
             };
             match role(&message).as_deref() {
-                Some("assistant") => survey.answer(&message),
+                Some("assistant") => survey.answer(&message, vendors),
                 Some("system") => survey.system(&message, at)?,
                 _ => {}
             }
@@ -72,7 +74,7 @@ impl Survey {
         Ok(survey)
     }
 
-    fn answer(&mut self, message: &Members<'_>) {
+    fn answer(&mut self, message: &Members<'_>, vendors: &[&str]) {
         self.is_answered = true;
         let mut call = None;
         for block in blocks(message) {
@@ -83,7 +85,9 @@ impl Survey {
                 self.items.push(key);
             }
             match kind(&block).as_str() {
-                "mcp_tool_use" if call.is_none() => call = block.get("id").and_then(unquoted),
+                "mcp_tool_use" if call.is_none() && !is_of(&block, vendors) => {
+                    call = block.get("id").and_then(unquoted);
+                }
                 "mcp_tool_listing" => {
                     let name = block.get("mcp_server_name").and_then(unquoted);
                     let tools = elements(&block, "tools").unwrap_or_default();
@@ -121,6 +125,11 @@ impl Survey {
         }
         Ok(())
     }
+}
+
+fn is_of(call: &Members<'_>, vendors: &[&str]) -> bool {
+    let name = call.get("server_name").and_then(unquoted);
+    vendors.contains(&name.unwrap_or_default().as_str())
 }
 
 /// A message without what clients move from one message to another.

@@ -56,7 +56,12 @@ impl MessagesRequest {
         }
         let messages = elements(&members, "messages")?;
         let messages: Vec<_> = messages.into_iter().map(ToOwned::to_owned).collect();
-        let survey = Survey::of(&messages)?;
+        let vendors: Vec<_> = offer
+            .vendors
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let survey = Survey::of(&messages, &vendors)?;
         let by_shape = match offer.has_sets {
             true => McpBeta::Toolsets,
             false => McpBeta::Configuration,

@@ -186,11 +186,17 @@ fn servers_of_others_are_left_to_the_vendor() {
         .unwrap();
     assert_eq!(member(&sent, "mcp_servers"), format!("[{PUBLIC}]"));
     assert!(member(&sent, "tools").starts_with(&format!("[{set},")));
-    let theirs = super::super::testing::request(
-        &body(&format!("[{PUBLIC}]"), &format!("[{set}]")),
-        BETA_2025,
-    );
-    assert!(theirs.is_plain());
+    let begun = body(&format!("[{PUBLIC}]"), &format!("[{set}]"));
+    assert!(super::super::testing::request(&begun, BETA_2025).is_plain());
+    for (server, is_plain) in [("v", true), ("s", false)] {
+        let call = format!(
+            r#"{{"type":"mcp_tool_use","id":"mcptoolu_1","name":"x","server_name":"{server}","input":{{}}}}"#
+        );
+        let said = format!(r#""messages":[{{"role":"assistant","content":[{call}]}}]"#);
+        let continued = begun.replace(r#""messages":[]"#, &said);
+        let request = super::super::testing::request(&continued, BETA_2025);
+        assert_eq!(request.is_plain(), is_plain, "{server}");
+    }
 }
 
 #[test]
