@@ -9,6 +9,7 @@
 
 mod add;
 mod ai_anthropic;
+mod ai_cross;
 mod ai_keys;
 mod ai_loop;
 mod ai_openai;
