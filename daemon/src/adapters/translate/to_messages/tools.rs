@@ -76,7 +76,10 @@ fn tool(raw: &RawValue, dropped: &mut Dropped) -> Result<(String, String)> {
     let kind = tool.kind()?;
     let schema = match kind.as_ref() {
         "function" => function_schema(tool.get("parameters"))?,
-        "custom" => custom_schema(&tool, dropped)?,
+        "custom" => {
+            let message = "Anthropic models call tools with JSON only; declare it as a function";
+            return Err(Unmappable::new("type", message));
+        }
         "mcp" => {
             let message = "this MCP server is reached from OpenAI only; an Anthropic model can use the servers of this daemon";
             return Err(Unmappable::new("type", message));
@@ -93,7 +96,7 @@ fn tool(raw: &RawValue, dropped: &mut Dropped) -> Result<(String, String)> {
         dropped.add("tools.defer_loading");
     }
     let name = required(tool.text("name")?, "name")?.into_owned();
-    let is_strict = tool.flag("strict")? == Some(true) && kind == "function";
+    let is_strict = tool.flag("strict")? == Some(true);
     let definition = Object::new()
         .text("name", &name)
         .put_if("description", tool.quoted("description")?)
@@ -120,16 +123,6 @@ fn function_schema(parameters: Option<&RawValue>) -> Result<String> {
         true => Ok(raw.to_owned()),
         false => edit::object(raw, &edits).map_err(wrong),
     }
-}
-
-/// Free text is one string. What language it has to be in cannot be said.
-fn custom_schema(tool: &Fields<'_>, dropped: &mut Dropped) -> Result<String> {
-    if let Some(format) = tool.object("format")?
-        && format.kind()? != "text"
-    {
-        dropped.add("tools.format");
-    }
-    Ok(r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}"#.to_owned())
 }
 
 fn choice(body: &Fields<'_>) -> Result<Choice> {
