@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::ai_pass::{World, error_of, sent};
 
 /// A client token of ours that everything is searched for in the end.
-async fn token(world: &World, name: &str) -> String {
+pub(crate) async fn token(world: &World, name: &str) -> String {
     let added = world
         .scenario
         .ctl
@@ -18,7 +18,7 @@ async fn token(world: &World, name: &str) -> String {
     token
 }
 
-async fn set_key(world: &World, vendor: &str, key: &str) {
+pub(crate) async fn set_key(world: &World, vendor: &str, key: &str) {
     let set = ["key", "set", vendor, "--stdin"];
     let set = world.scenario.ctl.run_with_input(&set, key).await.success();
     assert!(!set.stdout.contains(key) && !set.stderr.contains(key));

@@ -4,8 +4,10 @@
 mod answers;
 mod conversations;
 mod failures;
+mod foreign;
 
 use mcpbridge_tests::ai::{Seen, lint};
+use reqwest::RequestBuilder;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
@@ -49,6 +51,10 @@ fn at_port(world: &World, body: &Value) -> String {
 /// Status and message; of a stream what it adds up to, after a look at every event.
 async fn ask(world: &World, beta: &str, body: &Value) -> (u16, Value) {
     let request = world.post("/anthropic/v1/messages?beta=true");
+    ask_by(world, request, beta, body).await
+}
+
+async fn ask_by(world: &World, request: RequestBuilder, beta: &str, body: &Value) -> (u16, Value) {
     let request = request.header("anthropic-beta", format!("files-api-2025-04-14,{beta}"));
     let request = request.header("anthropic-version", VERSION);
     let request = request.header(CONTENT_TYPE, "application/json");

@@ -24,6 +24,12 @@ use crate::adapters::refusal::Refusal;
 use crate::mcp::edit::Members;
 use crate::types::Digest;
 
+/// The first of them decide about the prefix; of what comes after so many the rest is derived.
+const MAX_ITEMS: usize = 5_000;
+const MAX_CALLS: usize = 100;
+/// No vendor's ids are longer.
+const MAX_ID: usize = 512;
+
 /// What a request's messages refer to.
 #[derive(Debug)]
 pub(super) struct Survey {
@@ -81,7 +87,10 @@ impl Survey {
             let Ok(block) = Members::of(block.get()) else {
                 continue;
             };
-            if let Some(key) = key(&block) {
+            if let Some(key) = key(&block)
+                && key.len() <= MAX_ID
+                && self.items.len() < MAX_ITEMS
+            {
                 self.items.push(key);
             }
             match kind(&block).as_str() {
@@ -97,7 +106,9 @@ impl Survey {
                 _ => {}
             }
         }
-        self.calls.extend(call);
+        let is_room = self.calls.len() < MAX_CALLS;
+        self.calls
+            .extend(call.filter(|id| is_room && id.len() <= MAX_ID));
     }
 
     /// Tools may be added in the middle of a conversation; servers only at its beginning.
