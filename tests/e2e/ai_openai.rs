@@ -2,6 +2,7 @@
 
 mod approvals;
 mod failures;
+mod foreign;
 mod kept;
 mod names;
 mod prefix;
