@@ -9,6 +9,7 @@
 
 mod add;
 mod ai_anthropic;
+mod ai_chat;
 mod ai_cross;
 mod ai_keys;
 mod ai_loop;

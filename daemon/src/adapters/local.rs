@@ -11,6 +11,7 @@ use http::{HeaderName, Method};
 use serde::Deserialize;
 
 use super::Adapters;
+use super::dialect::Request;
 use super::event::Wire;
 use super::handler::Incoming;
 use super::kept;
@@ -42,6 +43,7 @@ pub(super) async fn answer(
             messages::count(adapters, incoming, body).await
         }
         (Api::Anthropic, "/v1/messages/batches") => messages::batch(adapters, body),
+        (Api::Openai, "/chat/completions") => chat(adapters, incoming, body).await,
         _ => None,
     }
 }
@@ -60,17 +62,61 @@ async fn responses(
         Ok(openai::Parsed::Plain) => return None,
         Err(refusal) => return Some(Err(refusal)),
     };
-    let job = Job {
+    let job = job(
+        adapters,
+        incoming,
+        vendor,
+        (request, Wire::Responses, head.stream),
+    );
+    Some(Ok(adapters.runner.answer(job.await).await))
+}
+
+async fn chat(
+    adapters: &Adapters,
+    incoming: &Incoming,
+    body: &str,
+) -> Option<Result<Response, Refusal>> {
+    let head = Head::of(body)?;
+    let vendor = adapters.vendors.route(Api::Openai, &head.model);
+    let target = |url: &str| adapters.gateway.target(url);
+    let request = match openai::chat::parse(body, &target) {
+        Ok(openai::Parsed::Ours(request)) => request,
+        Ok(openai::Parsed::Plain) => return None,
+        Err(refusal) => return Some(Err(refusal)),
+    };
+    if vendor.api != Api::Openai {
+        let message = format!(
+            "The model {:?} is with {}, which does not speak Chat Completions. Use the Responses or the \
+             Messages API for it, or name another vendor for it in ai.models of config.json.",
+            head.model, vendor.name
+        );
+        return Some(Err(Refusal::invalid("model", message)));
+    }
+    let job = job(
+        adapters,
+        incoming,
+        vendor,
+        (request, Wire::Chat, head.stream),
+    );
+    Some(Ok(adapters.runner.answer(job.await).await))
+}
+
+async fn job(
+    adapters: &Adapters,
+    incoming: &Incoming,
+    vendor: &Arc<Vendor>,
+    (request, wire, streams): (Box<dyn Request>, Wire, bool),
+) -> Job {
+    Job {
         request,
-        wire: Wire::Responses,
-        streams: head.stream,
+        wire,
+        streams,
         keep_alive: b": keep-alive\n\n",
-        model: model(adapters, incoming, vendor, Wire::Responses),
+        model: model(adapters, incoming, vendor, wire),
         owner: incoming.visitor.owner().await,
         key: key(incoming),
         is_retry: is_retry(&incoming.headers),
-    };
-    Some(Ok(adapters.runner.answer(job).await))
+    }
 }
 
 /// What decides where a request goes.

@@ -4,6 +4,7 @@
 //! an `mcp_call` for the client; both are made of the same call, so either leads to the other.
 
 mod approvals;
+pub mod chat;
 pub mod choice;
 pub mod decode;
 mod dialog;

@@ -95,6 +95,26 @@ pub fn hidden(call_id: &str, outcome: &Outcome) -> Box<RawValue> {
     hidden_output(call_id, &output)
 }
 
+/// The same where the model takes nothing but text: what is none is named.
+pub fn as_text(outcome: &Outcome) -> String {
+    let json = match outcome {
+        Outcome::Answered { is_error, result } => {
+            let content = content(result);
+            let parts = parts(&content);
+            let text = plain(&parts).unwrap_or_else(|| structured(result));
+            return match is_error {
+                true => format!("Error: {text}"),
+                false => text,
+            };
+        }
+        Outcome::Protocol { code, message } => protocol(*code, message),
+        Outcome::Http { code, message } => http(*code, message),
+        Outcome::Declined { reason } => declined(reason.as_deref()),
+        Outcome::NotRun { text } => return text.clone(),
+    };
+    serde_json::from_str(&json).unwrap_or(json)
+}
+
 /// The same of a resent `mcp_call`: of its `output` and `error`.
 pub fn hidden_again(
     call_id: &str,

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use super::super::anthropic::decode::Decoder as MessagesDecoder;
 use super::super::dialect::Decoder;
 use super::super::event::{Event, Wire};
+use super::super::openai::chat::ChatDecoder;
 use super::super::openai::{ResponsesDecoder, items};
 use super::super::refusal::Refusal;
 use super::super::translate;
@@ -168,7 +169,8 @@ async fn pause(attempt: u32, wanted: Option<&HeaderValue>) {
 
 fn decoder(wire: Wire) -> Box<dyn Decoder> {
     match wire {
-        Wire::Responses | Wire::Chat => Box::new(ResponsesDecoder::default()),
+        Wire::Responses => Box::new(ResponsesDecoder::default()),
+        Wire::Chat => Box::new(ChatDecoder::default()),
         Wire::Messages => Box::new(MessagesDecoder::default()),
     }
 }

@@ -1,0 +1,486 @@
+use serde_json::{Value, json};
+
+use super::{ChatDecoder, parse};
+use crate::adapters::dialect::{Decoder, Dialog, Ending, Finish, Shown};
+use crate::adapters::event::{
+    Block, Content, Delta, End, Event, FunctionCall, ModelTurn, TurnEnd, Usage, Wire,
+};
+use crate::adapters::names::mangle;
+use crate::adapters::openai::Parsed;
+use crate::adapters::raw::raw;
+use crate::adapters::record::{Found, Kept};
+use crate::adapters::refusal::Refusal;
+use crate::adapters::step::{CallRef, CallResult, Listing, Outcome, Step, Tool};
+use crate::adapters::target::Gateway;
+
+fn listing() -> Listing {
+    let tool = |name: &str| Tool {
+        name: name.to_owned(),
+        function: mangle("s", name, |_| false),
+        description: Some(format!("Does {name}")),
+        input_schema: raw(r#"{"type":"object","properties":{"n":{"minimum":1.0}}}"#.to_owned()),
+        annotations: None,
+        read_only: false,
+    };
+    Listing {
+        label: "s".to_owned(),
+        server: "s".parse().unwrap(),
+        tools: vec![tool("echo"), tool("drop")],
+        known: false,
+    }
+}
+
+fn read(body: &str) -> Result<Parsed, Refusal> {
+    let gateway = Gateway::new(3000, &[]);
+    parse(body, &|url| gateway.target(url))
+}
+
+fn entry() -> Value {
+    json!({ "type": "mcp", "server_label": "s", "server_url": "http://localhost:3000/mcp/s" })
+}
+
+/// A request with the server `s`, a function of the client, and `messages` as they are written.
+fn body(messages: &str, more: &str) -> String {
+    let own = json!({ "type": "function", "function": { "name": "mine", "parameters": {} } });
+    format!(
+        r#"{{"model":"local-1","messages":{messages},"tools":[{},{own}],"temperature":0.50{more}}}"#,
+        entry()
+    )
+}
+
+fn dialog(body: &str, found: Found) -> Box<dyn Dialog> {
+    let Ok(Parsed::Ours(request)) = read(body) else {
+        panic!("nothing of ours in {body}");
+    };
+    let pinned = request.pinned(&request.servers()[0].clone(), &found);
+    let listings = vec![pinned.unwrap_or_else(listing)];
+    request.bind(found, listings).unwrap()
+}
+
+/// What a model's stream comes to.
+fn decoded(chunks: &[Value]) -> Vec<Event> {
+    let mut decoder = ChatDecoder::default();
+    let mut events = Vec::new();
+    for chunk in chunks {
+        events.extend(decoder.event(None, &chunk.to_string()).unwrap());
+    }
+    events.extend(decoder.event(None, "[DONE]").unwrap());
+    events
+}
+
+fn chunk(delta: Value, reason: Option<&str>) -> Value {
+    let choice = json!({ "index": 0, "delta": delta, "finish_reason": reason });
+    json!({ "id": "chatcmpl-1", "model": "local-1", "choices": [choice] })
+}
+
+fn usage() -> Value {
+    let details = json!({ "cached_tokens": 3 });
+    let usage =
+        json!({ "prompt_tokens": 10, "completion_tokens": 4, "prompt_tokens_details": details });
+    json!({ "id": "chatcmpl-1", "choices": [], "usage": usage })
+}
+
+fn turn(events: &[Event]) -> ModelTurn {
+    let mut blocks = Vec::new();
+    let mut ended = None;
+    for event in events {
+        match event {
+            Event::Close { block, .. } => blocks.push(block.clone()),
+            Event::End(end) => ended = Some(end.clone()),
+            _ => {}
+        }
+    }
+    ModelTurn {
+        wire: Wire::Chat,
+        model: "local-1".to_owned(),
+        blocks,
+        end: ended.unwrap(),
+    }
+}
+
+fn says(text: &str) -> ModelTurn {
+    turn(&decoded(&[
+        chunk(json!({ "content": text }), Some("stop")),
+        usage(),
+    ]))
+}
+
+fn calls(text: &str, calls: &[(&str, &str, &str)]) -> ModelTurn {
+    let call = |(at, (id, name, arguments)): (usize, &(&str, &str, &str))| {
+        let function = json!({ "name": name, "arguments": arguments });
+        json!({ "index": at, "id": id, "type": "function", "function": function })
+    };
+    let calls: Vec<Value> = calls.iter().enumerate().map(call).collect();
+    let delta = json!({ "content": text, "tool_calls": calls });
+    turn(&decoded(&[chunk(delta, Some("tool_calls")), usage()]))
+}
+
+fn answered(dialog: &dyn Dialog, turn: &ModelTurn, text: &str) -> Step {
+    let called = turn.calls().filter_map(|call| dialog.table().resolve(call));
+    let result = json!({ "content": [{ "type": "text", "text": text }] }).to_string();
+    let result = |call| CallResult {
+        call: CallRef::Mcp(call),
+        outcome: Outcome::Answered {
+            is_error: false,
+            result: raw(result.clone()),
+        },
+    };
+    Step::Results(called.map(result).collect())
+}
+
+/// The object and the frames that the client gets of `steps`.
+fn shown(dialog: &dyn Dialog, steps: &[Step], ending: Ending) -> (Value, Vec<Value>) {
+    let mut encoder = dialog.encoder("chatcmpl-mb1", 1_700_000_000);
+    let mut frames = Vec::new();
+    let begin = Shown::Begin {
+        model: "local-1",
+        usage: Usage::default(),
+    };
+    encoder.show(begin, &mut frames);
+    let mut sum = Usage::default();
+    let turns = steps.iter().filter_map(|step| match step {
+        Step::Turn(turn) => Some(turn),
+        _ => None,
+    });
+    for (number, turn) in turns.enumerate() {
+        sum += turn.end.usage;
+        for (index, block) in turn.blocks.iter().enumerate() {
+            let is_tool = |call: &FunctionCall| dialog.table().has(&call.name);
+            if matches!(&block.content, Content::Call(call) if is_tool(call)) {
+                continue;
+            }
+            let event = Event::Close {
+                index,
+                block: block.clone(),
+            };
+            let shown = Shown::Model {
+                wire: Wire::Chat,
+                turn: number,
+                event: &event,
+            };
+            encoder.show(shown, &mut frames);
+        }
+    }
+    let finish = Finish {
+        ending,
+        usage: sum,
+        turns: Vec::new(),
+        steps,
+    };
+    encoder.show(Shown::Finish(&finish), &mut frames);
+    let text = String::from_utf8(frames).unwrap();
+    let frames = text.split_terminator("\n\n").map(|frame| {
+        let data = frame.strip_prefix("data: ").unwrap();
+        serde_json::from_str(data).unwrap_or_else(|_| json!(data))
+    });
+    let frames = frames.collect();
+    (serde_json::from_str(&encoder.object()).unwrap(), frames)
+}
+
+#[test]
+fn requests_without_servers_of_ours_are_not_for_us_and_some_can_never_work() {
+    for plain in [
+        "7",
+        r#"{"model":"m","messages":[]}"#,
+        r#"{"model":"m","tools":[{"type":"function","function":{"name":"f"}}]}"#,
+        r#"{"tools":[{"type":"mcp","server_label":"s","server_url":"https://mcp.example"}]}"#,
+    ] {
+        assert!(matches!(read(plain), Ok(Parsed::Plain)), "{plain}");
+    }
+    let entries = |change: Value| {
+        let mut entry = entry();
+        entry
+            .as_object_mut()
+            .unwrap()
+            .extend(change.as_object().unwrap().clone());
+        json!({ "model": "m", "messages": [], "tools": [entry] })
+    };
+    let private = entries(json!({ "server_url": "http://192.168.0.1/mcp" }));
+    for (body, param) in [
+        (private, "tools[0].server_url"),
+        (
+            entries(json!({ "require_approval": "always" })),
+            "tools[0].require_approval",
+        ),
+        (
+            entries(json!({ "require_approval": { "never": {} } })),
+            "tools[0].require_approval",
+        ),
+        (json!({ "messages": [], "tools": [entry()] }), "model"),
+        (json!({ "model": "m", "n": 2, "tools": [entry()] }), "n"),
+        (
+            json!({ "model": "m", "logprobs": true, "tools": [entry()] }),
+            "logprobs",
+        ),
+        (
+            json!({ "model": "m", "messages": 1, "tools": [entry()] }),
+            "messages",
+        ),
+    ] {
+        let Err(refusal) = read(&body.to_string()) else {
+            panic!("{body}");
+        };
+        assert_eq!(refusal.param.as_deref(), Some(param), "{}", refusal.message);
+    }
+    let never = entries(json!({ "require_approval": "never", "allowed_tools": ["echo"] }));
+    assert!(matches!(read(&never.to_string()), Ok(Parsed::Ours(_))));
+}
+
+#[test]
+fn tools_of_servers_go_up_as_functions_and_the_rest_as_it_was_written() {
+    let more =
+        r#","tool_choice":{"type":"mcp","server_label":"s","name":"echo"},"stream_options":{}"#;
+    let dialog = dialog(
+        &body(r#"[{ "role":"user","content":"\u00e4" }]"#, more),
+        Found::default(),
+    );
+    let schema = r#"{"type":"object","properties":{"n":{"minimum":1.0}}}"#;
+    let function = |name: &str| {
+        format!(
+            r#"{{"type":"function","function":{{"name":"s__{name}","description":"Does {name}","parameters":{schema}}}}}"#
+        )
+    };
+    let own = r#"{"type":"function","function":{"name":"mine","parameters":{}}}"#;
+    let expected = format!(
+        r#"{{"model":"local-1","messages":[{{ "role":"user","content":"\u00e4" }}],"tools":[{},{},{own}],"temperature":0.50,"tool_choice":{{"type":"function","function":{{"name":"s__echo"}}}},"stream_options":{{"include_usage":true}},"stream":true}}"#,
+        function("echo"),
+        function("drop")
+    );
+    assert_eq!(dialog.body(&[]).unwrap(), expected);
+    let turn = calls("", &[("call_1", "s__echo", r#"{"n": 1.0}"#)]);
+    let steps = [Step::Turn(turn.clone()), answered(&*dialog, &turn, "done")];
+    let second: Value = serde_json::from_str(&dialog.body(&steps).unwrap()).unwrap();
+    assert_eq!(second["tool_choice"], "auto", "a demand is met once");
+    assert_eq!(second["messages"][1]["content"], Value::Null);
+    assert_eq!(
+        second["messages"][1]["tool_calls"][0]["function"]["arguments"],
+        r#"{"n": 1.0}"#
+    );
+    let result = json!({ "role": "tool", "tool_call_id": "call_1", "content": "done" });
+    assert_eq!(second["messages"][2], result);
+}
+
+/// The messages of a body, as they are written.
+fn messages(body: &str) -> String {
+    let begin = body.find(r#""messages":["#).unwrap();
+    let end = body.find(r#","tools":"#).unwrap();
+    body[begin..end - 1].to_owned()
+}
+
+fn found(kept: Vec<Kept>) -> Found {
+    let mut found = Found::default();
+    for kept in kept {
+        found.fragments.extend(kept.fragments);
+        found.pins.extend(kept.pins);
+    }
+    found
+}
+
+#[test]
+fn what_the_model_was_sent_begins_each_later_request_byte_for_byte() {
+    let mut visible =
+        vec![json!({ "role": "user", "content": [{ "type": "text", "text": "q 1.0" }] })];
+    let (mut kept, mut before) = (Vec::new(), r#""messages":["#.to_owned());
+    for number in 0..5 {
+        let text = Value::from(visible.clone()).to_string();
+        let dialog = dialog(&body(&text, ""), found(kept.clone()));
+        let is_known = dialog.table().listings()[0].known;
+        assert_eq!(is_known, number > 0, "listed once");
+        let first = dialog.body(&[]).unwrap();
+        assert!(messages(&first).starts_with(&before), "{number}: {first}");
+        // A call of a tool; every other time one of the client's beside it.
+        let id = format!("call_{number}");
+        let own = format!("call_own{number}");
+        let mut asked = vec![(id.as_str(), "s__echo", "{}")];
+        let is_mixed = number % 2 == 1;
+        if is_mixed {
+            asked.push((&own, "mine", r#"{"a":1}"#));
+        }
+        let turn = calls("Let me see.", &asked);
+        let mut steps = vec![Step::Turn(turn.clone()), answered(&*dialog, &turn, "r")];
+        if !is_mixed {
+            steps.push(Step::Turn(says("It is so.")));
+        }
+        before = messages(&dialog.body(&steps).unwrap());
+        let (object, _) = shown(&*dialog, &steps, Ending::Model(End::Complete));
+        let (record, new) = dialog.keep("chatcmpl-mb1", &steps, &object.to_string());
+        assert!(record.is_none());
+        kept.push(new);
+        // The client writes the message anew.
+        let message = &object["choices"][0]["message"];
+        let mut again = json!({ "content": message["content"], "role": "assistant" });
+        if is_mixed {
+            again["tool_calls"] = message["tool_calls"].clone();
+            visible.push(again);
+            visible.push(json!({ "role": "tool", "tool_call_id": own, "content": "mine" }));
+        } else {
+            visible.push(again);
+            visible.push(json!({ "role": "user", "content": "and?" }));
+        }
+    }
+    // Other words before it are another conversation.
+    visible[0] = json!({ "role": "user", "content": "else" });
+    let text = Value::from(visible.clone()).to_string();
+    let other = dialog(&body(&text, ""), found(kept));
+    assert_eq!(
+        messages(&other.body(&[]).unwrap())
+            .matches("s__echo")
+            .count(),
+        0
+    );
+}
+
+#[test]
+fn a_client_gets_the_text_of_all_turns_and_its_own_calls_alone() {
+    let more = r#","stream":true,"stream_options":{"include_usage":true}"#;
+    let dialog = dialog(&body("[]", more), Found::default());
+    let first = calls("Let me see.", &[("call_1", "s__echo", "{}")]);
+    let last = calls("Yours.", &[("call_2", "mine", r#"{"a":1}"#)]);
+    let steps = [
+        Step::Turn(first.clone()),
+        answered(&*dialog, &first, "r"),
+        Step::Turn(last),
+    ];
+    let (object, frames) = shown(&*dialog, &steps, Ending::Model(End::Complete));
+    let message = &object["choices"][0]["message"];
+    assert_eq!(message["content"], "Let me see.\n\nYours.");
+    assert_eq!(message["tool_calls"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        message["tool_calls"][0]["function"]["arguments"],
+        r#"{"a":1}"#
+    );
+    assert_eq!(object["choices"][0]["finish_reason"], "tool_calls");
+    assert_eq!(object["usage"]["total_tokens"], 28);
+    assert_eq!(object["usage"]["prompt_tokens_details"]["cached_tokens"], 6);
+    // What the frames add up to is the object.
+    assert_eq!(frames.last().unwrap(), "[DONE]");
+    assert_eq!(frames[0]["choices"][0]["delta"]["role"], "assistant");
+    let deltas = frames.iter().map(|frame| &frame["choices"][0]["delta"]);
+    let text: String = deltas
+        .clone()
+        .filter_map(|delta| delta["content"].as_str())
+        .collect();
+    assert_eq!(text, "Let me see.\n\nYours.");
+    let parts = deltas.filter_map(|delta| delta["tool_calls"][0]["function"]["arguments"].as_str());
+    assert_eq!(parts.collect::<String>(), r#"{"a":1}"#);
+    let reasons = frames
+        .iter()
+        .filter_map(|frame| frame["choices"][0]["finish_reason"].as_str());
+    assert_eq!(reasons.collect::<Vec<_>>(), ["tool_calls"]);
+    assert_eq!(frames[frames.len() - 2]["usage"], object["usage"]);
+    assert!(frames.iter().all(|frame| frame.get("error").is_none()));
+    let (capped, _) = shown(&*dialog, &steps[..2], Ending::Cap);
+    assert_eq!(capped["choices"][0]["finish_reason"], "length");
+}
+
+#[test]
+fn an_answer_that_cannot_be_completed_is_an_error_of_this_language() {
+    let dialog = dialog(&body("[]", ""), Found::default());
+    let mut encoder = dialog.encoder("chatcmpl-mb1", 0);
+    let mut frames = Vec::new();
+    let refusal = Refusal::invalid("model", "no");
+    encoder.show(Shown::Failed(&refusal), &mut frames);
+    let object: Value = serde_json::from_str(&encoder.object()).unwrap();
+    assert_eq!(object["error"]["message"], "no");
+    assert_eq!(
+        frames,
+        format!("data: {}\n\n", encoder.object()).into_bytes()
+    );
+    let broken = End::Failed {
+        code: "overloaded".to_owned(),
+        message: "busy".to_owned(),
+    };
+    let (object, frames) = shown(&*dialog, &[], Ending::Model(broken));
+    assert_eq!(object["error"]["code"], "overloaded");
+    assert_eq!(frames.last().unwrap()["error"]["message"], "busy");
+}
+
+#[test]
+fn streams_of_servers_that_are_less_exact_are_understood() {
+    // Calls whole, without index and id, as some model servers send them.
+    let call = |name: &str| json!({ "function": { "name": name, "arguments": "" } });
+    let delta = json!({ "reasoning_content": "Hm.", "tool_calls": [call("a"), call("b")] });
+    let turn = turn(&decoded(&[chunk(delta, Some("stop"))]));
+    let called: Vec<_> = turn
+        .calls()
+        .map(|call| (&*call.name, &*call.id, &*call.arguments))
+        .collect();
+    assert_eq!(called, [("a", "call_1_0", "{}"), ("b", "call_1_1", "{}")]);
+    assert!(matches!(&turn.blocks[0].content, Content::Thinking { text } if text == "Hm."));
+    // Arguments in pieces, two calls at once.
+    let part = |index: u64, text: &str| {
+        chunk(
+            json!({ "tool_calls": [{ "index": index, "function": { "arguments": text } }] }),
+            None,
+        )
+    };
+    let begin = |index: u64| {
+        let function = json!({ "name": "f", "arguments": "" });
+        let call = json!({ "index": index, "id": format!("c{index}"), "function": function });
+        chunk(json!({ "tool_calls": [call] }), None)
+    };
+    let end = chunk(json!({}), Some("tool_calls"));
+    let pieces = [
+        begin(0),
+        part(0, "{\"a\""),
+        begin(1),
+        part(1, "{}"),
+        part(0, ":1}"),
+        end,
+    ];
+    let events = decoded(&pieces);
+    let deltas = events.iter().filter(|event| {
+        matches!(
+            event,
+            Event::Delta {
+                delta: Some(Delta::Arguments(_)),
+                ..
+            }
+        )
+    });
+    assert_eq!(deltas.count(), 3);
+    let whole: Vec<_> = super::tests::turn(&events).calls().cloned().collect();
+    assert_eq!(
+        (&*whole[0].arguments, &*whole[1].arguments),
+        (r#"{"a":1}"#, "{}")
+    );
+}
+
+#[test]
+fn a_stream_that_is_none_or_breaks_off_is_told() {
+    let reason = |chunks: &[Value]| turn(&decoded(chunks)).end.reason;
+    let failed = reason(&[json!({ "error": { "message": "busy", "code": 503 } })]);
+    assert!(matches!(failed, End::Failed { message, .. } if message == "busy"));
+    let cut = reason(&[chunk(json!({ "content": "a" }), None)]);
+    assert!(matches!(cut, End::Failed { .. }), "no finish_reason");
+    assert_eq!(reason(&[chunk(json!({}), Some("length"))]), End::MaxTokens);
+    assert_eq!(
+        reason(&[chunk(json!({}), Some("content_filter"))]),
+        End::ContentFilter
+    );
+    let mut decoder = ChatDecoder::default();
+    decoder.event(None, "{").unwrap_err();
+    let second = json!({ "choices": [{ "index": 1, "delta": {} }] }).to_string();
+    decoder.event(None, &second).unwrap_err();
+    let nameless = chunk(json!({ "tool_calls": [{ "index": 0, "id": "c" }] }), None).to_string();
+    ChatDecoder::default().event(None, &nameless).unwrap_err();
+    let block = Block {
+        content: Content::Text(String::new()),
+        native: None,
+    };
+    let end = TurnEnd {
+        reason: End::Complete,
+        usage: Usage::default(),
+        native: None,
+    };
+    // An answer with nothing in it is one.
+    let empty = ModelTurn {
+        wire: Wire::Chat,
+        model: String::new(),
+        blocks: vec![block],
+        end,
+    };
+    let dialog = dialog(&body("[]", ""), Found::default());
+    let (object, _) = shown(&*dialog, &[Step::Turn(empty)], Ending::Model(End::Complete));
+    assert_eq!(object["choices"][0]["message"]["content"], "");
+}
