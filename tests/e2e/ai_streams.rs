@@ -37,6 +37,18 @@ const RESPONSES: Api = Api {
     },
 };
 
+const CHAT: Api = Api {
+    path: "/openai/v1/chat/completions",
+    lint: lint::chat,
+    request: |server| {
+        json!({
+            "model": "gpt-5.4", "messages": [{ "role": "user", "content": "Go." }],
+            "stream_options": { "include_usage": true },
+            "tools": [mcp_tool(server), { "type": "function", "function": { "name": "add", "parameters": schema() } }],
+        })
+    },
+};
+
 const MESSAGES: Api = Api {
     path: "/anthropic/v1/messages",
     lint: lint::messages,
@@ -157,6 +169,7 @@ fn blank(value: &mut Value, ids: &mut Vec<String>) {
                 "call_",
                 "mcptoolu_",
                 "toolu_",
+                "chatcmpl-",
             ];
             if let Some(prefix) = prefixes.iter().find(|prefix| text.starts_with(**prefix)) {
                 let known = ids.iter().position(|id| id == text).unwrap_or_else(|| {
@@ -348,6 +361,50 @@ async fn every_message_is_streamed_as_the_sdks_want_it() {
         );
     }
     world.scenario.finish().await;
+}
+
+#[tokio::test]
+async fn every_completion_is_streamed_as_the_sdks_want_it() {
+    let world = World::start().await;
+    for story in stories() {
+        let before = executions(&world);
+        for turn in &story.turns {
+            world.openai.push(turn.clone());
+        }
+        let streamed = world.streamed(CHAT, world.body(CHAT)).await;
+        assert_eq!(
+            streamed["choices"][0]["finish_reason"],
+            finish_reason(story.messages.1),
+            "{}",
+            story.name
+        );
+        for turn in &story.turns {
+            world.openai.push(turn.clone());
+        }
+        let whole = world.whole(CHAT, world.body(CHAT)).await;
+        for member in ["content", "tool_calls"] {
+            let of = |one: &Value| comparable(&one["choices"][0]["message"][member]);
+            assert_eq!(of(&streamed), of(&whole), "{}: {member}", story.name);
+        }
+        assert_eq!(streamed["usage"], whole["usage"], "{}", story.name);
+        assert_eq!(
+            executions(&world) - before,
+            2 * story.calls,
+            "{}",
+            story.name
+        );
+        world.openai.assert_content();
+    }
+    world.scenario.finish().await;
+}
+
+/// The same end in the words of Chat Completions.
+fn finish_reason(stop_reason: &str) -> &str {
+    match stop_reason {
+        "tool_use" => "tool_calls",
+        "max_tokens" => "length",
+        _ => "stop",
+    }
 }
 
 fn executions(world: &World) -> usize {

@@ -127,7 +127,8 @@ impl Lint {
                 )
             });
         let head = self.head.unwrap_or_default();
-        let mut message = json!({ "role": "assistant", "content": self.content });
+        let content = (!self.content.is_empty()).then_some(self.content);
+        let mut message = json!({ "role": "assistant", "content": content });
         if !self.calls.is_empty() {
             message["tool_calls"] = json!(self.calls);
         }
