@@ -164,3 +164,64 @@ async fn whatever_is_done_to_the_log_is_named_with_its_record() {
     }
     scenario.finish().await;
 }
+
+/// The values of `n` in the calls of `echo` that reached the server.
+fn sent(scenario: &Scenario) -> BTreeSet<u64> {
+    let entries = scenario.mcp.journal().entries();
+    let bodies = entries
+        .iter()
+        .filter_map(|entry| serde_json::from_slice::<Value>(&entry.body).ok());
+    bodies
+        .filter_map(|body| body["params"]["arguments"]["n"].as_u64())
+        .collect()
+}
+
+/// The same values, of the calls that the log says have begun.
+fn begun(records: &[Value]) -> Vec<u64> {
+    let starts = records.iter().filter(|one| one["kind"] == "call.started");
+    let arguments = starts.filter_map(|one| one["detail"]["arguments"]["text"].as_str());
+    arguments
+        .filter_map(|text| serde_json::from_str::<Value>(text).unwrap()["n"].as_u64())
+        .collect()
+}
+
+#[tokio::test]
+async fn whatever_was_sent_before_a_kill_is_in_the_log_once() {
+    let mut scenario = used().await;
+    for round in 0..4 {
+        // The first call shows that the log can be written; the others need not wait for it.
+        greet(&scenario, "again").await;
+        let gate = scenario.mcp.hold("echo");
+        let calling: Vec<_> = (0..8)
+            .map(|n| {
+                let client = scenario.client("hello");
+                tokio::spawn(async move {
+                    // The daemon dies under this call.
+                    let arguments = json!({ "n": round * 8 + n });
+                    let params = client.call_params("echo", arguments);
+                    let message = client.message("tools/call", params);
+                    client.prepare(&message).send().await.is_ok()
+                })
+            })
+            .collect();
+        gate.reached().await;
+        scenario.daemon.kill().await;
+        for call in calling {
+            call.await.unwrap();
+        }
+        gate.release();
+        scenario.daemon.launch().await;
+        let records = records(&scenario, &[]).await;
+        let begun = begun(&records);
+        let once: BTreeSet<u64> = begun.iter().copied().collect();
+        assert_eq!(begun.len(), once.len(), "none is there twice: {begun:?}");
+        let sent = sent(&scenario);
+        assert!(sent.iter().any(|n| n / 8 == round), "{sent:?}");
+        assert!(sent.is_subset(&once), "sent {sent:?}, in the log {once:?}");
+        let kinds = kinds(&records);
+        let count = |wanted| kinds.iter().filter(|kind| **kind == wanted).count();
+        assert_eq!(count("call.started"), count("call.finished"));
+        intact(&scenario).await;
+    }
+    scenario.finish().await;
+}

@@ -83,9 +83,6 @@ fn link(connection: &Connection, sql: &str) -> rusqlite::Result<Link> {
 /// Adds `event` to the log within `transaction`, so that it is kept exactly if what it tells of is.
 /// Returns its number.
 ///
-/// Overlong names are cut, and in an overlong detail the long parts are replaced by their digests: what
-/// a caller sends must not fill the disk, nor push out what the record says of it.
-///
 /// # Errors
 /// The record cannot be written; whatever it tells of must then not happen.
 pub fn append(
@@ -93,41 +90,95 @@ pub fn append(
     at: Timestamp,
     event: &Event,
 ) -> rusqlite::Result<u64> {
-    let before = head(transaction)?;
-    let detail = bounded(&event.detail);
-    let tool = event.tool.as_deref().map(cut);
-    let actor = event.actor.as_deref().map(cut);
-    let fields = Fields {
-        seq: before.seq + 1,
-        at: at.as_microsecond(),
-        kind: event.kind.as_str(),
-        server: event.server.as_ref().map(|server| server.as_str()),
-        tool: tool.as_deref(),
-        actor: actor.as_deref(),
-        approval: event.approval.as_ref().map(|approval| approval.as_str()),
-        detail: &detail,
-    };
-    let hash = fields.hash(&before.hash);
-    transaction
-        .prepare_cached(
-            "INSERT INTO audit (seq, at, kind, server, tool, actor, approval, hash, detail) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?
-        .execute(params![
-            fields.seq,
-            fields.at,
-            fields.kind,
-            fields.server,
-            fields.tool,
-            fields.actor,
-            fields.approval,
-            hash.as_bytes(),
-            fields.detail,
-        ])?;
-    transaction
-        .prepare_cached("UPDATE audit_chain SET head_seq = ?1, head_hash = ?2")?
-        .execute(params![fields.seq, hash.as_bytes()])?;
-    Ok(fields.seq.unsigned_abs())
+    let mut end = End::of(transaction)?;
+    let seq = end.add(&Row::of(at, event))?;
+    end.keep()?;
+    Ok(seq)
+}
+
+/// The newest end of the chain while records are added.
+pub(super) struct End<'t> {
+    transaction: &'t Transaction<'t>,
+    head: Link,
+}
+
+impl<'t> End<'t> {
+    pub(super) fn of(transaction: &'t Transaction<'_>) -> rusqlite::Result<Self> {
+        let head = head(transaction)?;
+        Ok(Self { transaction, head })
+    }
+
+    /// Returns the number of the record.
+    pub(super) fn add(&mut self, row: &Row<'_>) -> rusqlite::Result<u64> {
+        let fields = row.fields(self.head.seq + 1);
+        let hash = fields.hash(&self.head.hash);
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO audit (seq, at, kind, server, tool, actor, approval, hash, detail) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                fields.seq,
+                fields.at,
+                fields.kind,
+                fields.server,
+                fields.tool,
+                fields.actor,
+                fields.approval,
+                hash.as_bytes(),
+                fields.detail,
+            ])?;
+        self.head = Link {
+            seq: fields.seq,
+            hash: *hash.as_bytes(),
+        };
+        Ok(fields.seq.unsigned_abs())
+    }
+
+    /// To be called after the last record was added. Returns its number.
+    pub(super) fn keep(self) -> rusqlite::Result<u64> {
+        self.transaction
+            .prepare_cached("UPDATE audit_chain SET head_seq = ?1, head_hash = ?2")?
+            .execute(params![self.head.seq, self.head.hash])?;
+        Ok(self.head.seq.unsigned_abs())
+    }
+}
+
+/// An event as the log keeps it. Overlong names are cut, and in an overlong detail the long parts are
+/// replaced by their digests: what a caller sends must not fill the disk, nor push out what the record
+/// says of it.
+pub(super) struct Row<'a> {
+    at: Timestamp,
+    event: &'a Event,
+    tool: Option<Cow<'a, str>>,
+    actor: Option<Cow<'a, str>>,
+    detail: String,
+}
+
+impl<'a> Row<'a> {
+    pub(super) fn of(at: Timestamp, event: &'a Event) -> Self {
+        Self {
+            at,
+            event,
+            tool: event.tool.as_deref().map(cut),
+            actor: event.actor.as_deref().map(cut),
+            detail: bounded(&event.detail),
+        }
+    }
+
+    pub(super) fn fields(&self, seq: i64) -> Fields<'_> {
+        let event = self.event;
+        Fields {
+            seq,
+            at: self.at.as_microsecond(),
+            kind: event.kind.as_str(),
+            server: event.server.as_ref().map(|server| server.as_str()),
+            tool: self.tool.as_deref(),
+            actor: self.actor.as_deref(),
+            approval: event.approval.as_ref().map(|approval| approval.as_str()),
+            detail: &self.detail,
+        }
+    }
 }
 
 fn cut(name: &str) -> Cow<'_, str> {

@@ -8,8 +8,10 @@
 //! A change of state and its record are one transaction ([`append`]), and what cannot be recorded
 //! must not happen.
 
+mod backlog;
 mod chain;
 mod event;
+mod journal;
 mod page;
 mod prune;
 #[cfg(test)]
@@ -21,11 +23,10 @@ use std::borrow::Cow;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::sync::{Mutex, watch};
 
 use crate::clock::SharedClock;
 use crate::config::{AuditArguments, AuditConfig};
@@ -34,6 +35,10 @@ use crate::lifecycle::Lifecycle;
 use crate::store::{Durability, Store, StoreError};
 use crate::types::{Digest, without_client_tokens};
 
+use self::backlog::{Backlog, Call, Item};
+use self::journal::Journal;
+
+pub use self::backlog::Begun;
 pub use self::chain::append;
 pub use self::event::{Event, Kind};
 pub use self::page::{Added, Filter, Record};
@@ -41,10 +46,6 @@ pub use self::verify::{Break, Fault, Verdict};
 
 /// Longest arguments that are kept in a record.
 const MAX_ARGUMENTS: usize = 64 * 1024;
-/// How long to wait before a record of what has happened already is tried again.
-const RETRY: Duration = Duration::from_secs(1);
-/// Records that are tried again at the same time; further ones are given up.
-const MAX_RETRIES: usize = 1_000;
 const PRUNE_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The arguments of a call as a record holds them: without the tokens of clients. None when they are
@@ -58,9 +59,9 @@ pub fn kept_arguments(arguments: &str) -> Option<Cow<'_, str>> {
 pub struct Audit {
     store: Store,
     clock: SharedClock,
-    lifecycle: Lifecycle,
     settings: Arc<RwLock<AuditConfig>>,
-    retries: Arc<Semaphore>,
+    journal: Arc<Journal>,
+    backlog: Backlog,
     /// One at a time: it reads everything.
     verifying: Arc<Mutex<()>>,
 }
@@ -72,12 +73,13 @@ impl Audit {
         lifecycle: Lifecycle,
         settings: AuditConfig,
     ) -> Self {
+        let journal = Arc::new(Journal::new(store.directory().join("journal/calls.jsonl")));
         Self {
+            backlog: Backlog::new(store.clone(), lifecycle, Arc::clone(&journal)),
             store,
             clock,
-            lifecycle,
             settings: Arc::new(RwLock::new(settings)),
-            retries: Arc::new(Semaphore::new(MAX_RETRIES)),
+            journal,
             verifying: Arc::default(),
         }
     }
@@ -133,57 +135,46 @@ impl Audit {
     /// of the program's log, and is tried again in the background.
     pub async fn record_afterwards(&self, event: Event) {
         if let Err(error) = self.record(event.clone()).await {
-            self.retry(event, error);
+            tracing::error!(error = chain(&error), "not in the audit log yet");
+            self.record_in_background(event);
         }
     }
 
     /// As [`Self::record_afterwards`], for whoever cannot wait. The record has its place before those
     /// that are asked for later.
     pub fn record_in_background(&self, event: Event) {
-        let (this, first) = (self.clone(), event.clone());
-        // Polled once, it is in the hands of the writer.
-        let mut recording = Box::pin(async move { this.record(first).await });
-        let recorded = (&mut recording).now_or_never();
-        if matches!(recorded, Some(Ok(_))) {
-            return;
-        }
-        let this = self.clone();
-        self.lifecycle.spawn("audit record", async move {
-            let recorded = match recorded {
-                Some(recorded) => recorded,
-                None => recording.await,
-            };
-            if let Err(error) = recorded {
-                this.retry(event, error);
-            }
-        });
+        self.push(event, Call::None);
     }
 
-    /// Tries until it succeeds or the daemon stops. Callers make refusals at will, so only so many.
-    fn retry(&self, event: Event, mut error: StoreError) {
-        let kind = event.kind.as_str();
-        let server = event.server.as_ref().map(|server| server.to_string());
-        let Ok(permit) = Arc::clone(&self.retries).try_acquire_owned() else {
-            let error = chain(&error);
-            tracing::error!(kind, server, error, "not in the audit log");
-            return;
-        };
-        let this = self.clone();
-        self.lifecycle.spawn("audit record", async move {
-            let _permit = permit;
-            loop {
-                let reason = chain(&error);
-                tracing::error!(kind, server, error = reason, "not in the audit log yet");
-                tokio::select! {
-                    () = tokio::time::sleep(RETRY) => {}
-                    () = this.lifecycle.stopping() => return,
-                }
-                match this.record(event.clone()).await {
-                    Ok(_) => return,
-                    Err(again) => error = again,
-                }
-            }
-        });
+    /// Records that a call begins. The record survives the end of the process, although the log itself may
+    /// have it a moment later.
+    ///
+    /// # Errors
+    /// The record is not written.
+    pub async fn begin(&self, event: Event) -> Result<Begun, StoreError> {
+        let at = self.clock.now();
+        if self.journal.note(at, &event) {
+            let begun = Begun::default();
+            let call = Call::Begins(begun.clone());
+            self.backlog.push(Item { at, event, call });
+            return Ok(begun);
+        }
+        let recorded = self.record(event).await;
+        match &recorded {
+            Ok(seq) => self.journal.taken(0, *seq),
+            Err(_) => self.journal.doubt(),
+        }
+        recorded.map(Begun::numbered)
+    }
+
+    /// Records in the background that the call is over.
+    pub fn end(&self, begun: Begun, event: Event) {
+        self.push(event, Call::Ends(begun));
+    }
+
+    fn push(&self, event: Event, call: Call) {
+        let at = self.clock.now();
+        self.backlog.push(Item { at, event, call });
     }
 
     /// Whether records hold the arguments of calls, or only their digest.
@@ -206,7 +197,7 @@ impl Audit {
     /// # Errors
     /// The record is not written.
     pub async fn started(&self) -> Result<bool, StoreError> {
-        let at = self.clock.now();
+        let (at, journal) = (self.clock.now(), Arc::clone(&self.journal));
         let start = self.store.write(Durability::Power, move |tx| {
             let newest = "SELECT kind FROM audit ORDER BY seq DESC LIMIT 1";
             let newest: Option<String> = tx.query_row(newest, [], |row| row.get(0)).optional()?;
@@ -216,6 +207,7 @@ impl Audit {
                 "pid": std::process::id(),
                 "clean_end_before": clean,
             });
+            journal.take_in(tx)?;
             let ends = unfinished::ends(tx)?;
             append(tx, at, &Event::new(Kind::DaemonStarted).detail(detail))?;
             for end in &ends {
@@ -223,7 +215,11 @@ impl Audit {
             }
             Ok(clean)
         });
-        start.await
+        let clean = start.await?;
+        if let Err(error) = self.journal.open() {
+            tracing::warn!(%error, "without a journal of calls, each takes longer");
+        }
+        Ok(clean)
     }
 
     /// At most `limit` records that are older than the one with the number `before`, newest first.
@@ -237,6 +233,7 @@ impl Audit {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Vec<Record>, StoreError> {
+        self.backlog.settle().await;
         let read = move |connection: &Connection| page::page(connection, &filter, before, limit);
         self.store.read(read).await
     }
@@ -266,6 +263,7 @@ impl Audit {
     /// The log cannot be read.
     pub async fn verify(&self) -> Result<Verdict, StoreError> {
         let _alone = self.verifying.lock().await;
+        self.backlog.settle().await;
         let read = |connection: &Connection| verify::verify(&*connection.unchecked_transaction()?);
         self.store.read(read).await
     }
@@ -309,6 +307,7 @@ impl Audit {
     }
 
     async fn write(&self, durability: Durability, event: Event) -> Result<u64, StoreError> {
+        self.backlog.settle().await;
         let at: Timestamp = self.clock.now();
         self.store
             .write(durability, move |tx| append(tx, at, &event))

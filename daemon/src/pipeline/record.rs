@@ -165,8 +165,9 @@ impl Drop for Record {
 #[derive(Default)]
 struct Digesting {
     context: Option<ring::digest::Context>,
-    /// The answer, if it came in one small piece.
-    only: Option<Bytes>,
+    /// The answer, if it came in one small piece. A copy: a piece shares the whole buffer that the
+    /// connection reads into, and a stream may go on for hours.
+    only: Option<Vec<u8>>,
     pieces: usize,
 }
 
@@ -178,7 +179,7 @@ impl Digesting {
         context.update(data);
         self.pieces += 1;
         let whole = self.pieces == 1 && data.len() <= SHOWN;
-        self.only = whole.then(|| data.clone());
+        self.only = whole.then(|| data.to_vec());
     }
 
     fn digest(&mut self) -> Option<Digest> {
@@ -197,7 +198,7 @@ impl Digesting {
             #[serde(default, rename = "isError")]
             is_error: bool,
         }
-        let answer: Answer = serde_json::from_slice(self.only.as_ref()?).ok()?;
+        let answer: Answer = serde_json::from_slice(self.only.as_deref()?).ok()?;
         Some(answer.result.is_error)
     }
 }

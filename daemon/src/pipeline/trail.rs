@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::error::CallError;
 use crate::approval::Settled;
-use crate::audit::{Audit, Event, Kind};
+use crate::audit::{Audit, Begun, Event, Kind};
 use crate::types::{Caller, Digest, ServerName};
 
 /// What a record says of any call.
@@ -32,8 +32,7 @@ pub(super) struct Trail {
     audit: Audit,
     /// The record of the end, but for its details.
     end: Option<Event>,
-    /// The number of the record of the beginning.
-    begun: u64,
+    begun: Begun,
     since: Instant,
 }
 
@@ -51,7 +50,7 @@ impl Trail {
         let detail = json!({ "arguments": audit.arguments(arguments, &digest), "rule": rule });
         let begin = subject.event(Kind::CallStarted).detail(detail);
         let since = Instant::now();
-        let begun = audit.record(begin).await.map_err(CallError::NotRecorded)?;
+        let begun = audit.begin(begin).await.map_err(CallError::NotRecorded)?;
         Ok(Self {
             audit: audit.clone(),
             end: Some(subject.event(Kind::CallFinished)),
@@ -79,9 +78,8 @@ impl Trail {
     fn write(&mut self, mut detail: Value) {
         let Some(end) = self.end.take() else { return };
         let took = self.since.elapsed().as_millis();
-        detail["call"] = json!(self.begun);
         detail["duration_ms"] = json!(u64::try_from(took).unwrap_or(u64::MAX));
-        self.audit.record_in_background(end.detail(detail));
+        self.audit.end(self.begun.clone(), end.detail(detail));
     }
 }
 

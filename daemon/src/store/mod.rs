@@ -23,6 +23,8 @@ use crate::paths::sync_dir;
 const IDLE_READERS: usize = 4;
 /// Bytes of the write-ahead log that are kept for reuse.
 const LOG_LIMIT: u32 = 16 * 1024 * 1024;
+/// SQLite's own page size, in bytes.
+const PAGE: u32 = 4096;
 /// How long one connection waits for another that holds the file.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -95,6 +97,11 @@ impl Store {
         self.inner.writer.write(durability, work).await
     }
 
+    /// Where a file of the same service can stand beside the database.
+    pub fn directory(&self) -> &Path {
+        self.inner.path.parent().unwrap_or(Path::new("."))
+    }
+
     /// Counts the commits: whoever shows what is stored looks again when it moves.
     pub fn commits(&self) -> watch::Receiver<u64> {
         self.inner.writer.commits()
@@ -165,6 +172,8 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
             connection.pragma_update(None, "foreign_keys", true)?;
             // What is removed may be arguments, and must not linger in free pages.
             connection.pragma_update(None, "secure_delete", true)?;
+            // Each checkpoint syncs; a burst of records fills the default of 4 MiB in no time.
+            connection.pragma_update(None, "wal_autocheckpoint", LOG_LIMIT / PAGE)?;
             // A slow reader lets the log grow; it shrinks again afterwards.
             connection.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
             // On macOS a plain sync stops in the drive's own memory.

@@ -1,5 +1,6 @@
 //! The log as its users see it.
 
+mod journal;
 mod tampering;
 
 use serde_json::json;
