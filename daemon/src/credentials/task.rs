@@ -357,16 +357,16 @@ impl Task {
             .await
     }
 
-    /// Stores the record, then publishes its token. In this order: see the module's head.
+    /// Stores the record, then publishes its token. In this order: see the module's head. Who sees the
+    /// token finds it in the audit log.
     async fn settle(&mut self) -> Result<(), Refusal> {
         match self.save().await {
             Ok(()) => {
-                let came = self.unsaved.take();
-                self.activate();
-                if let Some(kind) = came {
+                if let Some(kind) = self.unsaved.take() {
                     let event = events::new_tokens(kind, &self.server, &self.record);
                     self.context.audit.record_afterwards(event).await;
                 }
+                self.activate();
                 Ok(())
             }
             Err(source) => {
