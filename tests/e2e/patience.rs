@@ -4,18 +4,20 @@
 //! `MCPBRIDGE_TEST_WAIT_SECONDS=600` (`tests/run slow`) does it in real time: with the settings a user
 //! has, and a client that waits a minute for each answer.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mcpbridge_tests::client::McpAnswer;
 use mcpbridge_tests::{McpClient, Queue, Scenario, wait};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 struct Story {
-    /// From the first call to the decision.
-    wait: Duration,
+    /// What passes at least before the daemon ends, and before it ends again.
+    phase: Duration,
     /// How long a call is held; None for as long as it is for users.
     hold_seconds: Option<u64>,
     /// How long the client waits for an answer.
@@ -26,16 +28,25 @@ impl Story {
     fn told() -> Self {
         match std::env::var("MCPBRIDGE_TEST_WAIT_SECONDS") {
             Ok(seconds) => Self {
-                wait: Duration::from_secs(seconds.parse().unwrap()),
+                phase: Duration::from_secs(seconds.parse().unwrap()) / 3,
                 hold_seconds: None,
                 patience: Duration::from_secs(60),
             },
             Err(_) => Self {
-                wait: Duration::from_secs(8),
+                phase: Duration::ZERO,
                 hold_seconds: Some(1),
                 patience: Duration::from_millis(1_500),
             },
         }
+    }
+
+    /// Waits until the client has called again and again.
+    async fn goes_on(&self, called: &mut watch::Receiver<usize>) {
+        let (since, before) = (Instant::now(), *called.borrow());
+        // With each kind of patience that the client has.
+        let enough = called.wait_for(|calls| *calls > before + 3 && since.elapsed() >= self.phase);
+        let outcome = tokio::time::timeout(self.phase + wait::PATIENCE, enough).await;
+        outcome.expect("it calls again").unwrap();
     }
 
     /// Every third time the client waits for less than a call is held.
@@ -51,7 +62,7 @@ impl Story {
 /// that it is `calm` it hears every answer out: an approval is used up by a call that was sent with it,
 /// whether or not its client is there to see the result.
 async fn insist(
-    client: McpClient,
+    (client, port): (McpClient, u16),
     story: Arc<Story>,
     calls: watch::Sender<usize>,
     calm: watch::Receiver<bool>,
@@ -68,8 +79,9 @@ async fn insist(
         let asked = async { McpAnswer::try_read(client.prepare(&message).send().await?).await };
         let answer = tokio::time::timeout(patience, asked).await;
         let Ok(Ok(answer)) = answer else {
-            // It gave up, or there is no daemon at this moment: programs try again after a while.
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            // It gave up, or there is no daemon at this moment: programs try again when there is.
+            let listens = async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok();
+            wait::until("the daemon to listen", wait::PATIENCE, listens).await;
             continue;
         };
         let state = &answer.message["result"]["_meta"]["io.github.mcp-oauth-bridge/approval"];
@@ -90,25 +102,20 @@ async fn a_call_outlives_the_patience_of_its_client_and_the_daemon() {
         let short = |config: &mut Value| config["approvals"] = json!({ "hold_seconds": seconds });
         scenario.configure(short).await;
     }
-    let started = Instant::now();
     let (calls, mut called) = watch::channel(0);
     let (calm_down, calm) = watch::channel(false);
-    let client = scenario.client("hello");
-    let calling = tokio::spawn(insist(client, Arc::clone(&story), calls, calm));
+    let (client, port) = (scenario.client("hello"), scenario.daemon.port());
+    let calling = tokio::spawn(insist((client, port), Arc::clone(&story), calls, calm));
     let item = Queue::of(&scenario.home).await.pending(1).await.remove(0);
 
-    tokio::time::sleep_until(started + story.wait / 3).await;
-    let before = *called.borrow();
+    story.goes_on(&mut called).await;
     scenario.daemon.restart().await;
-    tokio::time::sleep_until(started + story.wait * 2 / 3).await;
-    let between = *called.borrow();
-    assert!(between > before, "it called again after the restart");
+    story.goes_on(&mut called).await;
     scenario.daemon.kill().await;
     scenario.daemon.launch().await;
-    tokio::time::sleep_until(started + story.wait).await;
+    story.goes_on(&mut called).await;
     calm_down.send_replace(true);
     let after = *called.borrow();
-    assert!(after > between, "it called again after the crash");
     let called_calmly = called.wait_for(|calls| *calls > after);
     wait::within("another call", called_calmly).await.unwrap();
     assert!(!calling.is_finished(), "it still waits");

@@ -18,6 +18,9 @@ use url::Url;
 use crate::wait;
 use crate::wire::Answer;
 
+/// How fast an answer without end comes.
+const DRIP: Duration = Duration::from_millis(50);
+
 /// Holds requests until the test lets them go.
 #[derive(Debug, Clone)]
 pub struct Gate {
@@ -275,10 +278,13 @@ pub(crate) async fn answer(fault: Fault, normal: impl Future<Output = Response>)
             let cut = stream::once(async { Err::<Bytes, _>(std::io::Error::other("cut")) });
             Response::from_parts(head, Body::from_stream(cut))
         }
-        Fault::Drip => json_stream(stream::unfold((), |()| async {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            Some((Ok(Bytes::from_static(b" ")), ()))
-        })),
+        Fault::Drip => json_stream(stream::unfold(
+            tokio::time::interval(DRIP),
+            async |mut drip| {
+                drip.tick().await;
+                Some((Ok(Bytes::from_static(b" ")), drip))
+            },
+        )),
         Fault::Huge(size) => json_stream(stream::unfold(size, |left| async move {
             const CHUNK: Bytes = Bytes::from_static(&[b' '; 65536]);
             let now = left.min(CHUNK.len() as u64);
