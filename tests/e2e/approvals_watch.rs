@@ -162,12 +162,12 @@ async fn it_goes_on_after_a_restart_of_the_daemon() {
     terminal.shows("\"n\": 1").await;
     scenario.daemon.stop().await;
     terminal.shows("cannot be reached").await;
-    // A daemon that ends may be found once more before it is gone, and what is pressed then fails
-    // in another way.
+    // A daemon that ends may be found once more before it is gone, and what is pressed then only asks
+    // back. So does what is read late, when there is a daemon again.
     let mut pressed: Option<Instant> = None;
     wait::until_true("a key to be refused", || {
         if pressed.is_none_or(|at| at.elapsed() > Duration::from_secs(1)) {
-            terminal.press("ka");
+            terminal.press("kA");
             pressed = Some(Instant::now());
         }
         terminal.screen().contains("nothing can be decided")
@@ -236,6 +236,9 @@ async fn a_pin_is_typed_unseen_and_giving_up_gives_the_terminal_back() {
     .await;
     let status = scenario.ctl.run(&["status"]).await.success().stdout;
     assert!(status.contains("1 call waits for a decision"), "{status}");
+    let home = scenario.home.config_dir();
+    let command = format!("mcpbridgectl --config-dir {} approvals", home.display());
+    assert!(status.contains(&command), "{status}");
     let mut approving = at_terminal(&["approve", &id]);
     approving.wrote("approval PIN: ", 1).await;
     approving.press("24\x03");

@@ -25,7 +25,7 @@ pub async fn run(context: &Context) -> Result<(), Failure> {
     }
     context.printer.table(&table(&servers))?;
     let attention: String = servers.iter().map(status::attention).collect();
-    context.printer.data(&attention)
+    context.printer.data(&context.addressed(&attention))
 }
 
 fn table(servers: &[Server]) -> Table<4> {

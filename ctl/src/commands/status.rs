@@ -16,7 +16,8 @@ pub async fn run(context: &Context) -> Result<(), Failure> {
     if context.printer.is_json() {
         return context.printer.json(&StatusView::new(&status, &servers));
     }
-    context.printer.data(&describe(&status, &servers))
+    let text = describe(&status, &servers);
+    context.printer.data(&context.addressed(&text))
 }
 
 pub async fn fetch(
