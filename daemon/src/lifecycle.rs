@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
@@ -60,10 +61,10 @@ impl Lifecycle {
             inner: Arc::clone(&self.inner),
             id,
         };
-        self.inner.tracker.spawn(async move {
-            let _registration = registration;
-            task.await
-        })
+        // An `async` block would have the task twice in its memory.
+        self.inner
+            .tracker
+            .spawn(task.inspect(move |_| drop(registration)))
     }
 
     /// Spawns a task without which the daemon is useless: its end, or its panic, ends the daemon.

@@ -80,7 +80,8 @@ async fn insist(
         let answer = tokio::time::timeout(patience, asked).await;
         let Ok(Ok(answer)) = answer else {
             // It gave up, or there is no daemon at this moment: programs try again when there is.
-            let listens = async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok();
+            let address = (Ipv4Addr::LOCALHOST, port);
+            let listens = move || async move { TcpStream::connect(address).await.ok() };
             wait::until("the daemon to listen", wait::PATIENCE, listens).await;
             continue;
         };
@@ -102,6 +103,7 @@ async fn a_call_outlives_the_patience_of_its_client_and_the_daemon() {
         let short = |config: &mut Value| config["approvals"] = json!({ "hold_seconds": seconds });
         scenario.configure(short).await;
     }
+    let started = Instant::now();
     let (calls, mut called) = watch::channel(0);
     let (calm_down, calm) = watch::channel(false);
     let (client, port) = (scenario.client("hello"), scenario.daemon.port());

@@ -56,10 +56,11 @@ pub(super) fn relay(
             unread: None,
         };
         async move {
-            let work = async move {
+            // A place of its own, because each future around it would keep room for it twice.
+            let work = Box::pin(async move {
                 stream.run(incoming).await;
                 drop(permit);
-            };
+            });
             carry(&lifecycle, !outlives_client, work).await;
         }
     };
