@@ -157,8 +157,11 @@ impl Ctl {
 
     /// A command line, for a test that runs it in its own way.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.home.command(&bins::mcpbridgectl());
+        // Whoever runs the tests in the background has SIGINT ignored, and so have its children.
+        let mut command = self.home.command(Path::new("/usr/bin/env"));
         command
+            .arg("--default-signal=INT")
+            .arg(bins::mcpbridgectl())
             .arg("--config-dir")
             .arg(self.home.config_dir())
             .args(arguments);
