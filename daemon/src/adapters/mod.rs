@@ -23,6 +23,7 @@ pub mod record;
 pub mod refusal;
 mod route;
 mod run;
+pub mod schema;
 pub mod step;
 pub mod target;
 pub mod translate;

@@ -6,6 +6,7 @@ use super::super::fields::{Dropped, Fields, Result, Unmappable, required, shown}
 use super::super::json::join;
 use super::super::schema::is_strict;
 use crate::adapters::raw::{Object, quoted};
+use crate::adapters::schema::object_schema;
 
 #[derive(Default)]
 pub(super) struct Tools {
@@ -50,6 +51,10 @@ fn function(tool: &Fields<'_>, dropped: &mut Dropped) -> Result<String> {
     }
     refuse_other_callers(tool)?;
     let schema = required(tool.get("input_schema"), "input_schema")?;
+    let Some(parameters) = object_schema(schema) else {
+        let message = "OpenAI models take schemas of objects only; give it \"type\": \"object\"";
+        return Err(Unmappable::new("input_schema", message));
+    };
     let wants_strict = tool.flag("strict")? == Some(true);
     let strict = wants_strict && is_strict(schema);
     if wants_strict && !strict {
@@ -58,7 +63,7 @@ fn function(tool: &Fields<'_>, dropped: &mut Dropped) -> Result<String> {
     Ok(Object::of_type("function")
         .put("name", required(tool.quoted("name")?, "name")?)
         .put_if("description", description(tool)?)
-        .put("parameters", schema.get())
+        .put("parameters", parameters.get())
         .put("strict", if strict { "true" } else { "false" })
         .json())
 }

@@ -60,6 +60,19 @@ fn tools_keep_their_schema() {
 }
 
 #[test]
+fn a_schema_of_an_object_is_completed_and_another_is_refused() {
+    gives(
+        &format!(r#"{ASKING},"tools":[{{"name":"a","input_schema":{{"type":"object"}}}}]"#),
+        "tools",
+        r#"[{"type":"function","name":"a","parameters":{"type":"object","properties":{}},"strict":false}]"#,
+    );
+    refuses(
+        &format!(r#"{ASKING},"tools":[{{"name":"a","input_schema":{{"type":"string"}}}}]"#),
+        "tools[0].input_schema",
+    );
+}
+
+#[test]
 fn the_choice_of_tools_is_said_in_the_other_words() {
     for (choice, expected, parallel) in [
         (r#"{"type":"auto"}"#, r#""auto""#, ""),
