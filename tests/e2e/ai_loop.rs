@@ -135,3 +135,64 @@ async fn a_request_sent_again_after_a_crash_goes_on_where_it_was() {
     world.openai.assert_content();
     world.scenario.finish().await;
 }
+
+#[tokio::test]
+async fn an_approval_in_the_history_of_a_repeated_request_is_not_used_again() {
+    let world = World::start().await;
+    world.scenario.add_open("demo", "allow").await;
+    let ask = |input: &[Value]| {
+        let mut body = request("always", false);
+        body["input"] = input.into();
+        body["store"] = false.into();
+        world.post("/openai/v1/responses").json(&body)
+    };
+    let output = async |response: reqwest::Response| {
+        let object: Value = response.json().await.unwrap();
+        object["output"].as_array().expect("an output").clone()
+    };
+    let mut history = vec![json!({ "role": "user", "content": "Say hi" })];
+    world
+        .openai
+        .push(Turn::new().call("*echo", r#"{"text":"hi"}"#));
+    history.extend(output(sent(ask(&history)).await).await);
+    let approval = history.last().unwrap()["id"].clone();
+    history.push(json!({
+        "type": "mcp_approval_response", "approval_request_id": approval, "approve": true,
+    }));
+    world.openai.push(Turn::text("Done."));
+    history.extend(output(sent(ask(&history)).await).await);
+    assert_eq!(world.scenario.mcp.executions("echo"), 1);
+
+    history.push(json!({ "role": "user", "content": "Thanks" }));
+    world.openai.push(Turn::error(429));
+    assert_eq!(sent(ask(&history)).await.status(), 429);
+    world.openai.push(Turn::text("Bye."));
+    let again = sent(ask(&history).header("x-stainless-retry-count", "1")).await;
+    let answer = output(again).await;
+    assert_eq!(answer.len(), 1, "{answer:?}");
+    assert_eq!(world.scenario.mcp.executions("echo"), 1);
+    world.openai.assert_content();
+    world.scenario.finish().await;
+}
+
+#[tokio::test]
+async fn servers_here_stay_here_however_the_rest_of_the_request_is_written() {
+    let world = World::start().await;
+    world.scenario.add_open("demo", "allow").await;
+    world.openai.push(Turn::text("Hi."));
+    let mut body = request("never", false);
+    body["stream"] = Value::Null;
+    let answered = sent(world.post("/openai/v1/responses").json(&body)).await;
+    assert_eq!(answered.status(), 200);
+    let mut body = request("never", false);
+    body.as_object_mut().unwrap().remove("model");
+    let refused = sent(world.post("/openai/v1/responses").json(&body)).await;
+    assert_eq!(refused.status(), 400);
+    assert!(refused.text().await.unwrap().contains("'model'"));
+    let twice = r#"{"model":"gpt-test","model":"gpt-test","input":"x","tools":[{"type":"mcp","server_label":"demo","server_url":"mcp://demo"}]}"#;
+    let refused = world.post("/openai/v1/responses").body(twice);
+    assert_eq!(sent(refused).await.status(), 400);
+    assert!(!world.openai.received("mcp://demo"));
+    assert_eq!(world.openai.turns().len(), 1);
+    world.scenario.finish().await;
+}

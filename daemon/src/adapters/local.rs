@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::response::Response;
 use http::header::HeaderMap;
 use http::{HeaderName, Method};
-use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::Adapters;
 use super::dialect::Request;
@@ -19,6 +19,7 @@ use super::openai;
 use super::refusal::Refusal;
 use super::run::{Job, Model};
 use crate::config::Api;
+use crate::mcp::edit::Members;
 use crate::types::Digest;
 use crate::vendors::Vendor;
 
@@ -119,17 +120,24 @@ async fn job(
     }
 }
 
-/// What decides where a request goes.
-#[derive(Deserialize)]
+/// What decides where a request goes, as far as it can be told: what is wrong with it is said by the one
+/// who answers it.
 struct Head {
     model: String,
-    #[serde(default)]
     stream: bool,
 }
 
 impl Head {
+    /// None if `body` is no object.
     fn of(body: &str) -> Option<Self> {
-        serde_json::from_str(body).ok()
+        let members = Members::of(body).ok()?;
+        let model = members.get("model").map(RawValue::get);
+        Some(Self {
+            model: model
+                .and_then(|model| serde_json::from_str(model).ok())
+                .unwrap_or_default(),
+            stream: members.get("stream").map(RawValue::get) == Some("true"),
+        })
     }
 }
 

@@ -12,10 +12,13 @@ use crate::types::{ApprovalId, ServerName};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// First, and once: the id of the answer, and when it was begun, in seconds since 1970.
+    /// First, and once: the id of the answer, when it was begun, in seconds since 1970, and the client's
+    /// approvals that it used up.
     Opened {
         id: String,
         at: i64,
+        #[serde(default)]
+        decided: Vec<String>,
     },
     /// The tools that the model is offered. Second, and once.
     Listed(Vec<Listing>),

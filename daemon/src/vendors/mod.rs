@@ -191,7 +191,11 @@ impl Vendors {
         let name = || vendor.name.clone();
         match self.inner.keys.held(&vendor.name) {
             Some(held) if !held.is_for(&vendor.url) => Err(VendorError::Moved(name())),
-            Some(held) if visitor.has_token() => Ok(vec![held.header(vendor.api)]),
+            Some(held) if visitor.has_token() => {
+                // An answer may take hours, and a token may be revoked meanwhile.
+                self.inner.clients.recheck(&visitor.caller)?;
+                Ok(vec![held.header(vendor.api)])
+            }
             Some(_) => Err(VendorError::NoToken(name())),
             None => visitor
                 .keys_for(vendor)

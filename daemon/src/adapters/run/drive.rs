@@ -116,15 +116,20 @@ impl Run {
         let body = self.dialog.body(&self.steps)?;
         let (table, reserved) = (self.dialog.table().clone(), self.reserved.clone());
         let number = self.rounds();
-        let mut asking = match self.model.ask(self.dialog.wire(), body, ran).await? {
+        let outlet = self.outlet.clone();
+        let mut gone = Box::pin(outlet.abandoned());
+        let asked = self.model.ask(self.dialog.wire(), body, ran);
+        let asked = tokio::select! {
+            asked = timeout_at(self.caps.until, asked) => asked,
+            () = &mut gone => return Err(Halt::Abandoned),
+        };
+        let mut asking = match asked.map_err(|_| Halt::Failed(too_long()))?? {
             Asking::Answers(asking) => asking,
             Asking::Refused(response) => return Err(Halt::Passed(Box::new(response))),
         };
         let wire = asking.wire();
         self.dropped = asking.dropped().to_vec();
         let mut turn = Turn::new(wire, &table, &reserved);
-        let outlet = self.outlet.clone();
-        let mut gone = Box::pin(outlet.abandoned());
         while !turn.is_over() {
             let next = tokio::select! {
                 next = timeout_at(self.caps.until, asking.next()) => next,

@@ -106,7 +106,16 @@ impl Runner {
     /// # Errors
     /// Nothing was begun.
     async fn run(&self, job: Job, outlet: Outlet) -> Result<(), Refusal> {
-        let caller = job.model.visitor.caller.clone();
+        let Model {
+            vendors,
+            visitor,
+            vendor,
+            ..
+        } = &job.model;
+        // Before a tool runs or an approval is used up for an answer that no model may give.
+        let may_ask = vendors.authorize(visitor, vendor);
+        may_ask.map_err(|error| Refusal::from(&error))?;
+        let caller = visitor.caller.clone();
         let max_bytes = usize::try_from(self.settings.max_result_bytes).unwrap_or(usize::MAX);
         let servers = Arc::new(Servers::new(self.pipeline.clone(), caller, max_bytes));
         let earlier = match job.is_retry {
@@ -116,9 +125,11 @@ impl Runner {
         let references = job.request.references();
         let mut found = journal::find(&self.conversations, job.owner, &references).await?;
         let known = earlier.as_ref().and_then(|earlier| listed(&earlier.steps));
-        if earlier.is_some() {
-            // It was the same request that used them up.
-            found.open.extend(found.used.drain());
+        let first = earlier.as_ref().and_then(|earlier| earlier.steps.first());
+        if let Some(Step::Opened { decided, .. }) = first {
+            // This very request used them up. Others in its history were used by others.
+            let own = found.used.extract_if(|id, _| decided.contains(id));
+            found.open.extend(own);
         }
         let listings = match known {
             Some(listings) => listings,
@@ -130,23 +141,21 @@ impl Runner {
         let (journal, steps) = match earlier {
             Some(earlier) => Journal::resume(store, job.owner, earlier),
             None => {
+                let decided = dialog.decided().iter();
+                let decided: Vec<String> = decided.map(|one| one.approval.clone()).collect();
                 let opened = Step::Opened {
                     id: new_id(job.wire)?,
                     at: self.clock.now().as_second(),
+                    decided: decided.clone(),
                 };
                 let steps = vec![opened, Step::Listed(listings)];
-                let decided = dialog
-                    .decided()
-                    .iter()
-                    .map(|decided| decided.approval.clone());
-                let decided: Vec<String> = decided.collect();
                 let owned = (job.owner, job.key);
                 let journal = Journal::begin(store, owned, &decided, &steps).await?;
                 (journal, steps)
             }
         };
         let (id, at) = match steps.first() {
-            Some(Step::Opened { id, at }) => (id.clone(), *at),
+            Some(Step::Opened { id, at, .. }) => (id.clone(), *at),
             _ => (new_id(job.wire)?, self.clock.now().as_second()),
         };
         let encoder = dialog.encoder(&id, at);

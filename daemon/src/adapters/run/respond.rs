@@ -1,6 +1,6 @@
 //! From what a run puts out to an HTTP response.
 
-use std::convert::Infallible;
+use std::io;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -53,14 +53,16 @@ pub(super) async fn respond(mut pieces: Reader<Piece>, manner: Manner) -> Respon
 }
 
 fn event_stream(pieces: Reader<Piece>, manner: Manner) -> Response<Body> {
-    let body = stream::unfold(pieces, move |mut pieces| async move {
+    let body = stream::unfold(Some(pieces), move |pieces| async move {
+        let mut pieces = pieces?;
         let frames = match timeout(SILENCE, pieces.recv()).await {
             Err(_) => Bytes::from_static(manner.keep_alive),
             Ok(Some(Piece::Frames(frames))) => frames,
             // What ends an answer was shown in frames.
-            Ok(_) => return None,
+            Ok(Some(_)) => return None,
+            Ok(None) => return Some((Err(broken_off()), None)),
         };
-        Some((Ok::<_, Infallible>(frames), pieces))
+        Some((Ok(frames), Some(pieces)))
     });
     let mut response = Response::new(Body::from_stream(body));
     let headers = response.headers_mut();
@@ -92,7 +94,7 @@ async fn whole(mut pieces: Reader<Piece>, manner: Manner) -> Response<Body> {
 }
 
 /// Blanks, and then the answer.
-fn trickle(pieces: Reader<Piece>) -> impl Stream<Item = Result<Bytes, Infallible>> {
+fn trickle(pieces: Reader<Piece>) -> impl Stream<Item = io::Result<Bytes>> {
     stream::unfold(Some((pieces, true)), |state| async move {
         let (mut pieces, is_first) = state?;
         if is_first {
@@ -106,10 +108,15 @@ fn trickle(pieces: Reader<Piece>) -> impl Stream<Item = Result<Bytes, Infallible
                     return Some((Ok(object.into()), None));
                 }
                 Ok(Some(_)) => {}
-                Ok(None) => return None,
+                Ok(None) => return Some((Err(broken_off()), None)),
             }
         }
     })
+}
+
+/// Cuts the connection, so that the client does not take a part for the whole.
+fn broken_off() -> io::Error {
+    io::Error::other("the answer broke off")
 }
 
 fn json(body: Body) -> Response<Body> {
