@@ -235,21 +235,32 @@ impl<T: Piece> Producer<T> {
         *self.run.readers().borrow() > 0
     }
 
-    /// Resolves when nobody has read for as long as `grace`. Nobody can join any more then.
-    pub async fn abandoned(&self, grace: Duration) {
+    /// Resolves when nobody has read for as long as `grace`. Whoever sends the request again can still
+    /// join.
+    pub async fn deserted(&self, grace: Duration) {
         let mut readers = self.run.readers();
         loop {
             // The run is ours, so its sender is there.
             let _ = readers.wait_for(|readers| *readers == 0).await;
             let back = readers.wait_for(|readers| *readers > 0);
-            if timeout(grace, back).await.is_err() && self.give_up() {
+            if timeout(grace, back).await.is_err() {
                 return;
             }
         }
     }
 
-    /// Unless somebody has joined at the last moment.
-    fn give_up(&self) -> bool {
+    /// As [`Self::deserted`], and nobody can join any more.
+    pub async fn abandoned(&self, grace: Duration) {
+        loop {
+            self.deserted(grace).await;
+            if self.give_up() {
+                return;
+            }
+        }
+    }
+
+    /// Lets nobody join any more, unless somebody has at the last moment.
+    pub fn give_up(&self) -> bool {
         let mut runs = self.shared.runs();
         let is_alone = !self.has_readers();
         if is_alone {

@@ -18,8 +18,12 @@ use super::servers::Servers;
 
 impl Run {
     /// Runs what an earlier answer left to the client's decision, and has not ended.
-    pub(super) async fn settle_decisions(&mut self, was_started: &[String]) -> Result<(), Halt> {
-        let ended = ended(&self.steps);
+    pub(super) async fn settle_decisions(&mut self) -> Result<(), Halt> {
+        // Ids of calls are the vendor's, and may come again in its later turns.
+        if last_turn(&self.steps).is_some() {
+            return Ok(());
+        }
+        let (ended, was_started) = (ended(&self.steps), started(&self.steps));
         let decided = self.dialog.decided().iter();
         let left = decided.filter(|decided| !ended.contains(&decided.call.call.id));
         let calls: Vec<Pending> = left.cloned().map(Pending::decided).collect();
@@ -30,14 +34,11 @@ impl Run {
         for call in calls.iter().filter_map(Pending::runs) {
             self.show(Shown::Calls(std::slice::from_ref(call))).await;
         }
-        self.run(calls, was_started).await
+        self.run(calls, &was_started).await
     }
 
     /// After a complete turn: runs those of its calls that have not ended. Some if the answer ends here.
-    pub(super) async fn finish_turn(
-        &mut self,
-        was_started: &[String],
-    ) -> Result<Option<Ending>, Halt> {
+    pub(super) async fn finish_turn(&mut self) -> Result<Option<Ending>, Halt> {
         let Some(at) = last_turn(&self.steps) else {
             return Ok(None);
         };
@@ -46,7 +47,8 @@ impl Run {
         };
         let calls: Vec<FunctionCall> = turn.calls().cloned().collect();
         let reason = turn.end.reason.clone();
-        let ended = ended(&self.steps[at..]);
+        let since = &self.steps[at..];
+        let (ended, was_started) = (ended(since), started(since));
         let mut left = self.calls_left();
         let (mut pending, mut approvals, mut for_client) = (Vec::new(), Vec::new(), false);
         let goes_on = !calls.is_empty();
@@ -71,7 +73,7 @@ impl Run {
         }
         let goes_on = goes_on && approvals.is_empty() && !for_client;
         if !pending.is_empty() {
-            self.run(pending, was_started).await?;
+            self.run(pending, &was_started).await?;
         }
         for call in &approvals {
             self.show(Shown::Approval(call)).await;
@@ -141,7 +143,7 @@ impl Run {
         let mut waiting = HashMap::new();
         let mut halted = None;
         let outlet = self.outlet.clone();
-        let mut gone = Box::pin(outlet.abandoned());
+        let mut gone = Box::pin(outlet.deserted());
         loop {
             tokio::select! {
                 biased;
@@ -165,11 +167,11 @@ impl Run {
                 // Calls that wait for a person are taken back; their questions stay. As long as
                 // something runs, whoever sends the request again has to find it here.
                 () = &mut gone, if waiting.len() == running.len() => {
-                    if self.journal.are_pending(&waiting).await {
+                    if self.journal.are_pending(&waiting).await && outlet.give_up() {
                         halted = Some(Halt::Abandoned);
                         break;
                     }
-                    gone = Box::pin(outlet.abandoned());
+                    gone = Box::pin(outlet.deserted());
                 }
             }
         }
@@ -193,7 +195,8 @@ impl Run {
         else {
             return false;
         };
-        let question = self.steps.iter().rev().find_map(|step| match step {
+        let turn = last_turn(&self.steps).unwrap_or_default();
+        let question = self.steps[turn..].iter().rev().find_map(|step| match step {
             Step::Asked { call: id, approval } if *id == call.call.id => Some(*approval),
             _ => None,
         });
@@ -283,7 +286,7 @@ fn batches(calls: Vec<Pending>, parallel: bool) -> Vec<Vec<Pending>> {
     batches
 }
 
-pub(super) fn started(steps: &[Step]) -> Vec<String> {
+fn started(steps: &[Step]) -> Vec<String> {
     let ids = steps.iter().filter_map(|step| match step {
         Step::Started(ids) => Some(ids.clone()),
         _ => None,

@@ -11,7 +11,6 @@ use super::super::dialect::{Dialog, Encoder, Ending, Finish, Shown};
 use super::super::event::{End, Event, Usage};
 use super::super::refusal::Refusal;
 use super::super::step::Step;
-use super::calls::started;
 use super::journal::Journal;
 use super::model::{Asking, Model};
 use super::outlet::{Outlet, Piece};
@@ -66,17 +65,16 @@ impl Run {
     /// Answers, from where the steps so far ended.
     pub(super) async fn drive(&mut self) -> Result<(), Halt> {
         let earlier = std::mem::take(&mut self.steps);
-        let was_started = started(&earlier);
         for step in earlier {
             self.replay(step).await;
         }
-        self.settle_decisions(&was_started).await?;
+        self.settle_decisions().await?;
         if let Some(Step::Turn(turn)) = last_turn(&self.steps).map(|at| &self.steps[at])
             && turn.end.reason != End::Pause
         {
             let reason = turn.end.reason.clone();
             let ending = match reason {
-                End::Complete => self.finish_turn(&was_started).await?,
+                End::Complete => self.finish_turn().await?,
                 other => Some(Ending::Model(other)),
             };
             if let Some(ending) = ending {
@@ -100,7 +98,7 @@ impl Run {
             match reason {
                 End::Pause => {}
                 End::Complete => {
-                    if let Some(ending) = self.finish_turn(&[]).await? {
+                    if let Some(ending) = self.finish_turn().await? {
                         return self.finish(ending).await;
                     }
                 }

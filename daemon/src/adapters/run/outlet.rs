@@ -80,6 +80,16 @@ impl Outlet {
         self.producer.complete();
     }
 
+    /// Resolves when nobody has listened for a while.
+    pub(super) async fn deserted(&self) {
+        self.producer.deserted(GRACE).await;
+    }
+
+    /// Lets nobody listen any more, unless somebody does.
+    pub(super) fn give_up(&self) -> bool {
+        self.producer.give_up()
+    }
+
     /// Resolves when nobody has listened for a while. Nobody can begin to any more then.
     pub(super) async fn abandoned(&self) {
         self.producer.abandoned(GRACE).await;
