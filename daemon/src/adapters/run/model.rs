@@ -24,6 +24,8 @@ use crate::vendors::{ModelRequest, Vendor, VendorError, Vendors, Visitor};
 
 /// Of one event; whole images and files come in one.
 const MAX_EVENT: usize = 64 * 1024 * 1024;
+/// Of a whole answer, however many events it has: blocks and what is kept back of them are in memory.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
 /// Of an answer that is no stream: an error.
 const MAX_ERROR: usize = 1024 * 1024;
 /// A vendor that says nothing for so long, not even that it lives, is gone.
@@ -60,6 +62,8 @@ pub(super) struct Answer {
     dropped: Vec<String>,
     body: Incoming,
     reader: EventReader,
+    /// That have been read.
+    bytes: usize,
     decoder: Box<dyn Decoder>,
     ready: VecDeque<Event>,
 }
@@ -92,6 +96,7 @@ impl Model {
                     dropped,
                     body: response.into_body(),
                     reader: EventReader::new(MAX_EVENT),
+                    bytes: 0,
                     decoder: decoder(self.wire),
                     ready: VecDeque::new(),
                 }));
@@ -206,6 +211,10 @@ impl Answer {
             let Ok(chunk) = frame.into_data() else {
                 continue;
             };
+            self.bytes += chunk.len();
+            if self.bytes > MAX_ANSWER {
+                return Err(Halt::Failed(cut("the vendor's answer is too large")));
+            }
             let found = self.reader.feed(&chunk);
             let found = found.map_err(|error| Halt::Failed(cut(&error.to_string())))?;
             for event in found {
