@@ -172,12 +172,15 @@ async fn open(endpoint: &Endpoint, grace: Duration) -> Result<transport::Connect
             Ok(connection) => return Ok(connection),
             Err(error) => error,
         };
-        let starting = matches!(
+        // A daemon that ends resets what it has not accepted yet.
+        let absent = matches!(
             source.kind(),
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+            io::ErrorKind::NotFound
+                | io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::ConnectionReset
         );
         let endpoint = endpoint.clone();
-        if !starting {
+        if !absent {
             return Err(ConnectError::Refused { endpoint, source });
         }
         if Instant::now() >= deadline {
@@ -207,6 +210,9 @@ async fn channel_over(
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use tonic::{Request, Response};
 
     use super::*;
@@ -312,6 +318,35 @@ mod tests {
             "{error:?}"
         );
         assert!(before.elapsed() >= START_GRACE);
+    }
+
+    /// What waits to be accepted when a daemon ends is reset, which is no refusal.
+    #[tokio::test]
+    async fn a_daemon_that_ends_while_it_is_connected_to_is_not_running() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.sock");
+        let endpoint = Endpoint::Unix(path.clone());
+        let over = Arc::new(AtomicBool::new(false));
+        let daemons = {
+            let over = Arc::clone(&over);
+            std::thread::spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+                    std::fs::remove_file(&path).unwrap();
+                }
+            })
+        };
+        let mut met = 0;
+        for _ in 0..60_000 {
+            match open(&endpoint, Duration::ZERO).await {
+                Ok(_) => met += 1,
+                Err(ConnectError::NotRunning { .. }) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+        daemons.join().unwrap();
+        assert!(met > 0, "no connection met a daemon that listened");
     }
 
     #[tokio::test]
