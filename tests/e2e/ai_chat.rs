@@ -1,6 +1,7 @@
 //! Chat Completions with MCP servers of the daemon among its tools.
 
 use mcpbridge_tests::ai::Turn;
+use mcpbridge_tests::queue::Queue;
 use serde_json::{Value, json};
 
 use crate::ai_pass::{World, error_of, sent};
@@ -122,14 +123,14 @@ async fn what_this_language_cannot_say_is_refused_with_the_field() {
         world.post(PATH).json(&body)
     };
     let mut asked = entry(&world);
-    asked["require_approval"] = json!("always");
+    asked["require_approval"] = json!("sometimes");
     for (change, said) in [
         (json!({ "n": 2 }), "'n' is not supported"),
         (
             json!({ "model": "claude-sonnet-5-5" }),
             "does not speak Chat Completions",
         ),
-        (json!({ "tools": [asked] }), "has no approval requests"),
+        (json!({ "tools": [asked] }), "tools[0].require_approval"),
     ] {
         let (status, message) = error_of("openai", sent(with(change)).await).await;
         assert_eq!(status, 400);
@@ -137,4 +138,133 @@ async fn what_this_language_cannot_say_is_refused_with_the_field() {
     }
     assert!(world.openai.requests().is_empty());
     world.scenario.finish().await;
+}
+
+fn approving(world: &World, policy: &Value) -> Value {
+    let mut body = body(world, &[user("Say hi.")]);
+    body["tools"][0]["require_approval"] = policy.clone();
+    body
+}
+
+/// The text of an answer.
+fn said(text: &str, stream: bool) -> String {
+    if !stream {
+        let object: Value = serde_json::from_str(text).unwrap();
+        return object["choices"][0]["message"]["content"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+    }
+    let data = text
+        .split("\n\n")
+        .filter_map(|frame| frame.strip_prefix("data: {"));
+    let chunks = data.map(|rest| serde_json::from_str::<Value>(&format!("{{{rest}")).unwrap());
+    let content = chunks.map(|chunk| chunk["choices"][0]["delta"]["content"].clone());
+    content
+        .filter_map(|part| part.as_str().map(str::to_owned))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_call_that_the_request_wants_approved_waits_for_a_person_here() {
+    // Left out it is asked for, as in the Responses API.
+    let always = [
+        json!(null),
+        json!("always"),
+        json!({ "never": { "tool_names": ["other"] } }),
+    ];
+    for effect in ["allow", "ask"] {
+        let world = world(effect).await;
+        let queue = Queue::of(&world.scenario.home).await;
+        for (at, policy) in always.iter().enumerate() {
+            let (approve, stream) = (at != 1, at != 0);
+            // A denial answers the same call for a while.
+            let arguments = json!({ "text": "hi", "at": at }).to_string();
+            let mut body = approving(&world, policy);
+            body["stream"] = json!(stream);
+            if policy.is_null() {
+                body["tools"][0]
+                    .as_object_mut()
+                    .unwrap()
+                    .remove("require_approval");
+            }
+            world.openai.push(Turn::new().call("*echo", &arguments));
+            world.openai.push(Turn::text("Done."));
+            let asking = tokio::spawn(world.post(PATH).json(&body).send());
+            let question = queue.pending(1).await.remove(0);
+            assert_eq!(
+                question.reason.contains("require_approval"),
+                effect == "allow",
+                "{}",
+                question.reason
+            );
+            match approve {
+                true => queue.approve(&question.id).await.unwrap(),
+                false => queue.deny(&question.id, "too early").await.unwrap(),
+            };
+            let text = asking.await.unwrap().unwrap().text().await.unwrap();
+            assert_eq!(said(&text, stream), "Done.");
+            let told = world.openai.turns().pop().unwrap().json().to_string();
+            assert_eq!(told.contains("too early"), !approve, "{told}");
+        }
+        assert_eq!(world.scenario.mcp.executions("echo"), 2);
+        for policy in [
+            json!("never"),
+            json!({ "always": { "tool_names": ["other"] } }),
+        ] {
+            if effect == "ask" {
+                continue;
+            }
+            world
+                .openai
+                .push(Turn::new().call("*echo", r#"{"text":"hi"}"#));
+            world.openai.push(Turn::text("Done."));
+            let answer = sent(world.post(PATH).json(&approving(&world, &policy))).await;
+            assert_eq!(said(&answer.text().await.unwrap(), false), "Done.");
+        }
+        world.openai.assert_content();
+        world.scenario.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_sent_again_joins_its_answer_also_after_a_restart() {
+    for restart in [false, true] {
+        let mut world = world("allow").await;
+        world
+            .openai
+            .push(Turn::new().call("*echo", r#"{"text":"hi"}"#));
+        world.openai.push(Turn::text("Done."));
+        let mut body = approving(&world, &json!("always"));
+        body["stream"] = json!(true);
+        let first = sent(world.post(PATH).json(&body)).await;
+        let question = Queue::of(&world.scenario.home)
+            .await
+            .pending(1)
+            .await
+            .remove(0);
+        if restart {
+            world.scenario.daemon.kill().await;
+            world.scenario.daemon.launch().await;
+        }
+        drop(first);
+        let retry = |count: &str| {
+            world
+                .post(PATH)
+                .json(&body)
+                .header("x-stainless-retry-count", count)
+        };
+        let again = tokio::spawn(retry("1").send());
+        let queue = Queue::of(&world.scenario.home).await;
+        assert_eq!(queue.pending(1).await[0].id, question.id);
+        queue.approve(&question.id).await.unwrap();
+        let text = again.await.unwrap().unwrap().text().await.unwrap();
+        assert_eq!(said(&text, true), "Done.");
+        let late = sent(retry("2")).await.text().await.unwrap();
+        assert_eq!(said(&late, true), "Done.");
+        assert_eq!(world.openai.turns().len(), 2, "{restart}");
+        assert_eq!(world.scenario.mcp.executions("echo"), 1);
+        world.openai.assert_content();
+        world.scenario.finish().await;
+    }
 }

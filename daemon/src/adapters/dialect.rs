@@ -69,6 +69,10 @@ pub trait Dialog: Send + Sync {
     fn decided(&self) -> &[Decided];
     /// Whether the client wants to approve `call` itself.
     fn asks_client(&self, call: &McpCall) -> bool;
+    /// Whether the client wants a person to approve `call`, and cannot ask one itself.
+    fn asks_person(&self, _call: &McpCall) -> bool {
+        false
+    }
     /// The whole body for the model in this language, streaming, after `steps`.
     ///
     /// What it has in common with an earlier one of the conversation has the same bytes.

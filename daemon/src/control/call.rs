@@ -15,7 +15,7 @@ use tonic::Status;
 use super::{Control, status};
 use crate::approval::{ApprovalError, State};
 use crate::error::{Classify, ErrorKind};
-use crate::pipeline::{McpSession, ToolResult};
+use crate::pipeline::{Asked, McpSession, ToolResult};
 use crate::types::{ApprovalId, Caller, ServerName};
 
 type Event = Result<CallToolResponse, Status>;
@@ -81,15 +81,19 @@ impl Control {
         let (server, caller) = (call.server.clone(), call.caller.clone());
         let opening = McpSession::open(self.pipeline.clone(), server, caller);
         let session = opening.await.map_err(status::of)?;
-        let (asked, mut question) = watch::channel(None);
+        let (question, mut waits_at) = watch::channel(None);
+        let asked = Asked {
+            question,
+            in_any_case: false,
+        };
         let called = {
             let calling = session.call_tool(&call.tool, &call.arguments, Some(&asked));
             let mut calling = Box::pin(calling);
             loop {
                 tokio::select! {
                     called = &mut calling => break called,
-                    Ok(()) = question.changed() => {
-                        let approval = *question.borrow_and_update();
+                    Ok(()) = waits_at.changed() => {
+                        let approval = *waits_at.borrow_and_update();
                         if let Some(approval) = approval {
                             self.say_waiting(approval, events).await;
                         }
@@ -99,7 +103,7 @@ impl Control {
         };
         session.close().await;
         let result = called.map_err(status::of)?;
-        let approval = *question.borrow();
+        let approval = *waits_at.borrow();
         if let Some(approval) = approval {
             self.check_run(call, approval, &result).await?;
         }

@@ -192,7 +192,12 @@ impl Inner {
             request.caller.resolve().await;
         }
         let arguments = message.params.arguments;
-        Ok(self.judge(server, &request.caller, tool, arguments))
+        Ok(self.judge(
+            server,
+            &request.caller,
+            (tool, arguments),
+            request.asked.as_ref(),
+        ))
     }
 
     /// The call as it waits.

@@ -6,12 +6,16 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::error::CallError;
-use super::{Inner, Pipeline};
+use super::{Asked, Inner, Pipeline};
 use crate::approval::{ChangeView, Item};
 use crate::catalog::{ChangeKind, Line, ToolEntry};
 use crate::policy::{self, Annotations};
 use crate::registry::Server;
 use crate::types::{Caller, Effect, ServerName};
+
+/// Why a person is asked about a call that the rules allow.
+const DEMANDED: &str = "the rules allow it, but the request that it is part of wants a person to approve \
+                        it (require_approval)";
 
 /// What becomes of a call.
 pub(super) enum Judgement {
@@ -52,7 +56,10 @@ impl Pipeline {
         (tool, arguments): (&str, &RawValue),
     ) -> Option<CallError> {
         let server = self.inner.server(server.as_str()).ok()?;
-        match self.inner.judge(&server, caller, tool, Some(arguments)) {
+        match self
+            .inner
+            .judge(&server, caller, (tool, Some(arguments)), None)
+        {
             Judgement::Deny(error) => Some(error),
             Judgement::Allow { .. } | Judgement::Ask(_) => None,
         }
@@ -60,13 +67,13 @@ impl Pipeline {
 }
 
 impl Inner {
-    /// Judges a call of `tool`. What is hidden from the lists of tools is not there for a call either.
+    /// Judges a call of `tool`, whose caller may want more than the rules do. What is hidden from the lists of tools is not there for a call either.
     pub(super) fn judge(
         &self,
         server: &Server,
         caller: &Caller,
-        tool: &str,
-        arguments: Option<&RawValue>,
+        (tool, arguments): (&str, Option<&RawValue>),
+        asked: Option<&Asked>,
     ) -> Judgement {
         let known = self.catalog.tool(&server.name, tool);
         // Only what a trusted server says about its tools may loosen anything.
@@ -90,6 +97,9 @@ impl Inner {
         }
         let objection = self.catalog.objection(&server.name, tool);
         let reason = match (verdict.effect, objection) {
+            (Effect::Allow, None) if asked.is_some_and(|asked| asked.in_any_case) => {
+                DEMANDED.to_owned()
+            }
             (Effect::Allow, None) => {
                 let rule = verdict.rule.map(ToString::to_string);
                 return Judgement::Allow { rule };

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 pub use self::body::{RelayBody, RelayError};
 pub use self::error::CallError;
@@ -45,7 +45,7 @@ use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::lifecycle::Lifecycle;
 use crate::registry::Registry;
-use crate::types::{ApprovalId, Caller, ServerName};
+use crate::types::{Caller, ServerName};
 use crate::upstream::Upstream;
 use crate::vault::Vault;
 
@@ -108,8 +108,8 @@ pub struct RelayRequest {
     pub headers: HeaderMap,
     pub body: Bytes,
     pub caller: Caller,
-    /// Where to say which question the call waits at, for a caller that waits until it is answered.
-    pub asked: Option<watch::Sender<Option<ApprovalId>>>,
+    /// For a caller that waits until the question is answered.
+    pub asked: Option<Asked>,
 }
 
 impl Pipeline {

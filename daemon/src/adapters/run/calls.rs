@@ -15,6 +15,7 @@ use super::super::refusal::Refusal;
 use super::super::step::{CallRef, CallResult, McpCall, Outcome, Step};
 use super::drive::{Halt, Run, ended, last_turn};
 use super::servers::Servers;
+use crate::pipeline::Asked;
 
 impl Run {
     /// Runs what an earlier answer left to the client's decision, and has not ended.
@@ -135,7 +136,13 @@ impl Run {
         for (at, pending) in batch.into_iter().enumerate() {
             let (servers, asked) = (Arc::clone(&self.servers), asked.clone());
             let is_lost = self.is_lost(&pending, was_started).await;
-            running.push(async move { (at, pending.run(&servers, asked, is_lost).await) });
+            let asks_person = pending
+                .runs()
+                .is_some_and(|call| self.dialog.asks_person(call));
+            running.push(async move {
+                let ended = pending.run(&servers, asked, (is_lost, asks_person));
+                (at, ended.await)
+            });
         }
         drop(asked);
         let since = Instant::now();
@@ -235,7 +242,12 @@ impl Pending {
         }
     }
 
-    async fn run(self, servers: &Servers, steps: mpsc::Sender<Step>, is_lost: bool) -> CallResult {
+    async fn run(
+        self,
+        servers: &Servers,
+        steps: mpsc::Sender<Step>,
+        (is_lost, asks_person): (bool, bool),
+    ) -> CallResult {
         let call = match self {
             Self::Told(call, outcome) => return CallResult { call, outcome },
             Self::Run(call) => call,
@@ -247,14 +259,18 @@ impl Pending {
                 outcome,
             };
         }
-        let (asked, mut question) = watch::channel(None);
+        let (question, mut waits_at) = watch::channel(None);
+        let asked = Asked {
+            question,
+            in_any_case: asks_person,
+        };
         let outcome = {
             let mut calling = Box::pin(servers.call(&call, &asked));
             loop {
                 tokio::select! {
                     outcome = &mut calling => break outcome,
-                    Ok(()) = question.changed() => {
-                        let approval = *question.borrow_and_update();
+                    Ok(()) = waits_at.changed() => {
+                        let approval = *waits_at.borrow_and_update();
                         if let Some(approval) = approval {
                             let id = call.call.id.clone();
                             let _ = steps.send(Step::Asked { call: id, approval }).await;

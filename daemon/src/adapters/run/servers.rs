@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use serde_json::json;
 use serde_json::value::RawValue;
-use tokio::sync::{Mutex, OnceCell, watch};
+use tokio::sync::{Mutex, OnceCell};
 
 use super::super::step::{McpCall, Outcome};
 use crate::error::{Classify, ErrorKind, chain};
 use crate::mcp::codes;
 use crate::pipeline::{Asked, CallError, ListedTool, McpSession, Pipeline, SessionError};
-use crate::types::{ApprovalId, Caller, ServerName};
+use crate::types::{Caller, ServerName};
 
 /// A server that has not listed its tools by then keeps a person waiting who only said hello.
 const LIST_LIMIT: Duration = Duration::from_secs(10);
@@ -50,12 +50,8 @@ impl Servers {
             })
     }
 
-    /// Runs `call`, as often as it is asked to. Says in `asked` at which question it waits.
-    pub(super) async fn call(
-        &self,
-        call: &McpCall,
-        asked: &watch::Sender<Option<ApprovalId>>,
-    ) -> Outcome {
+    /// Runs `call`, as often as it is asked to, and waits for a person as `asked` says.
+    pub(super) async fn call(&self, call: &McpCall, asked: &Asked) -> Outcome {
         let Some(arguments) = object(&call.call.arguments) else {
             return Outcome::Protocol {
                 code: i64::from(codes::INVALID_PARAMS),

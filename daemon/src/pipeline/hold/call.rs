@@ -6,19 +6,18 @@ use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Response};
 use serde_json::value::RawValue;
-use tokio::sync::watch;
 
 use super::carrier::{INPUT_KEY, marker};
 use super::seal::Sealed;
 use crate::approval::Item;
 use crate::mcp::edit::{self, Edit, Members};
 use crate::mcp::{Answer, Era, Message};
-use crate::pipeline::RelayRequest;
 use crate::pipeline::body::RelayBody;
 use crate::pipeline::client::ClientView;
 use crate::pipeline::error::CallError;
 use crate::pipeline::record::Record;
 use crate::pipeline::sessions::SessionKey;
+use crate::pipeline::{Asked, RelayRequest};
 use crate::registry::Server;
 use crate::types::{ApprovalId, Caller, Digest};
 use crate::upstream::{Outgoing, address};
@@ -43,7 +42,7 @@ pub(in crate::pipeline) struct AskedCall {
     pub(super) progress_token: Option<Box<RawValue>>,
     arguments: Option<Box<RawValue>>,
     pub(super) input_responses: Option<Box<RawValue>>,
-    asked: Option<watch::Sender<Option<ApprovalId>>>,
+    asked: Option<Asked>,
     /// The state of ours that it brought back.
     pub(super) resumed: Option<Sealed>,
     /// It brought a state of ours, so what it has of ours must not reach the server.
@@ -116,10 +115,14 @@ impl AskedCall {
         self.asked.is_some()
     }
 
+    pub(super) fn asked(&self) -> Option<&Asked> {
+        self.asked.as_ref()
+    }
+
     /// Says at which question it waits.
     pub(super) fn waits_at(&self, approval: ApprovalId) {
         if let Some(asked) = &self.asked {
-            asked.send_replace(Some(approval));
+            asked.question.send_replace(Some(approval));
         }
     }
 

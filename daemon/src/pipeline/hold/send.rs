@@ -229,10 +229,9 @@ impl Waiting {
             .transpose()
             .map_err(|_| CallError::Unwritable)?;
         let arguments = edited.or(call.raw_arguments());
-        match (
-            inner.judge(&server, &call.caller, &call.tool, arguments),
-            permission,
-        ) {
+        let action = (&*call.tool, arguments);
+        let judgement = inner.judge(&server, &call.caller, action, call.asked());
+        match (judgement, permission) {
             (Judgement::Deny(error), _) => Err(error),
             (Judgement::Allow { .. }, _) => Ok(()),
             (Judgement::Ask(question), Some(Permission::Approved(execution)))

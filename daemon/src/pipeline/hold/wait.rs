@@ -228,7 +228,8 @@ impl Waiting {
             Ok(server) => {
                 self.call.server = server;
                 let call = &self.call;
-                inner.judge(&call.server, &call.caller, &call.tool, call.raw_arguments())
+                let action = (&*call.tool, call.raw_arguments());
+                inner.judge(&call.server, &call.caller, action, call.asked())
             }
         };
         let question = match judgement {

@@ -75,8 +75,14 @@ pub struct McpSession {
     last_id: AtomicU64,
 }
 
-/// Where a call that waits for a person says at which question.
-pub type Asked = watch::Sender<Option<ApprovalId>>;
+/// How a call waits for a person, as long as that takes.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Where it says at which question.
+    pub question: watch::Sender<Option<ApprovalId>>,
+    /// Its caller wants a person to approve it, also where the rules allow it.
+    pub in_any_case: bool,
+}
 
 impl McpSession {
     pub async fn open(

@@ -52,9 +52,9 @@ impl ChatDialog {
     /// The listing whose entry is the tool `at`.
     fn listing_at(&self, at: usize) -> Option<&Listing> {
         let mut entries = self.request.servers.iter();
-        let (_, entry) = entries.find(|(place, _)| *place == at)?;
+        let entry = entries.find(|entry| entry.at == at)?;
         let mut listings = self.table.listings().iter();
-        listings.find(|listing| listing.label == entry.label)
+        listings.find(|listing| listing.label == entry.server.label)
     }
 }
 
@@ -97,6 +97,13 @@ impl Dialog for ChatDialog {
 
     fn asks_client(&self, _call: &McpCall) -> bool {
         false
+    }
+
+    /// Nothing on this wire asks for an approval, so it is put to a person here.
+    fn asks_person(&self, call: &McpCall) -> bool {
+        let mut entries = self.request.servers.iter();
+        let entry = entries.find(|entry| entry.server.label == call.label);
+        entry.is_none_or(|entry| entry.approval.asks(&call.tool, call.read_only))
     }
 
     fn body(&self, steps: &[Step]) -> Result<String, Refusal> {

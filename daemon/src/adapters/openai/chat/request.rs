@@ -7,8 +7,7 @@ use super::dialog::ChatDialog;
 use super::history;
 use crate::adapters::dialect::{Dialog, Limits, Request, ServerEntry, Table};
 use crate::adapters::openai::Parsed;
-use crate::adapters::openai::entry::{Entries, kind};
-use crate::adapters::openai::policy::Approval;
+use crate::adapters::openai::entry::{Entries, Entry, kind};
 use crate::adapters::record::{Found, References};
 use crate::adapters::refusal::Refusal;
 use crate::adapters::step::Listing;
@@ -25,8 +24,7 @@ pub(super) struct ChatRequest {
     pub(super) shows_usage: bool,
     pub(super) limits: Limits,
     pub(super) messages: Vec<Box<RawValue>>,
-    /// Each entry's place in `tools`, and what it is.
-    pub(super) servers: Vec<(usize, ServerEntry)>,
+    pub(super) servers: Vec<Entry>,
     entries: Vec<ServerEntry>,
     /// Functions of the client.
     functions: Vec<String>,
@@ -50,20 +48,12 @@ pub fn parse(body: &str, gateway: &dyn Fn(&str) -> Target) -> Result<Parsed, Ref
         );
         return Err(Refusal::invalid("tools", message).with_code("invalid_value"));
     }
-    for entry in &entries.ours {
-        let tool = tools.get(entry.at).copied();
-        no_approval(entry.at, tool, &entry.approval)?;
-    }
     refuse_unsupported(&members)?;
     let Some(model) = optional::<String>(&members, "model")? else {
         let refusal = Refusal::invalid("model", "Missing required parameter: 'model'.");
         return Err(refusal.with_code("missing_required_parameter"));
     };
-    let servers: Vec<_> = entries
-        .ours
-        .into_iter()
-        .map(|entry| (entry.at, entry.server))
-        .collect();
+    let servers = entries.ours;
     Ok(Parsed::Ours(Box::new(ChatRequest {
         body: body.to_owned(),
         model,
@@ -74,25 +64,10 @@ pub fn parse(body: &str, gateway: &dyn Fn(&str) -> Target) -> Result<Parsed, Ref
             parallel: optional(&members, "parallel_tool_calls")?.unwrap_or(true),
         },
         messages: optional(&members, "messages")?.unwrap_or_default(),
-        entries: servers.iter().map(|(_, entry)| entry.clone()).collect(),
+        entries: servers.iter().map(|entry| entry.server.clone()).collect(),
         servers,
         functions: functions(&tools),
     })))
-}
-
-/// Nothing on this wire asks for an approval, so a client that wants to be asked cannot be.
-fn no_approval(at: usize, tool: Option<&RawValue>, approval: &Approval) -> Result<(), Refusal> {
-    let members = tool.and_then(|tool| Members::of(tool.get()).ok());
-    let given = members.and_then(|members| members.get("require_approval"));
-    if *approval == Approval::Never || given.is_none_or(|value| value.get() == "null") {
-        return Ok(());
-    }
-    let param = format!("tools[{at}].require_approval");
-    let message = format!(
-        "'{param}' must be \"never\" or left out: Chat Completions has no approval requests. The rules of \
-         this bridge decide about each call (`mcpbridgectl policy list`); the Responses API has both."
-    );
-    Err(Refusal::invalid(param, message).with_code("unsupported_value"))
 }
 
 fn refuse_unsupported(members: &Members<'_>) -> Result<(), Refusal> {

@@ -1,3 +1,5 @@
+mod streams;
+
 use serde_json::{Value, json};
 
 use super::{ChatDecoder, parse};
@@ -199,11 +201,7 @@ fn requests_without_servers_of_ours_are_not_for_us_and_some_can_never_work() {
     for (body, param) in [
         (private, "tools[0].server_url"),
         (
-            entries(json!({ "require_approval": "always" })),
-            "tools[0].require_approval",
-        ),
-        (
-            entries(json!({ "require_approval": { "never": {} } })),
+            entries(json!({ "require_approval": "sometimes" })),
             "tools[0].require_approval",
         ),
         (json!({ "messages": [], "tools": [entry()] }), "model"),
@@ -224,6 +222,34 @@ fn requests_without_servers_of_ours_are_not_for_us_and_some_can_never_work() {
     }
     let never = entries(json!({ "require_approval": "never", "allowed_tools": ["echo"] }));
     assert!(matches!(read(&never.to_string()), Ok(Parsed::Ours(_))));
+}
+
+#[test]
+fn calls_that_the_request_wants_approved_are_for_a_person() {
+    // Policy; the tools echo and drop.
+    for (policy, echo, drop) in [
+        ("null", true, true),
+        (r#""always""#, true, true),
+        (r#""never""#, false, false),
+        (r#"{"never":{"tool_names":["echo"]}}"#, false, true),
+        (r#"{"always":{"tool_names":["echo"]}}"#, true, false),
+        (r#"{"never":{"read_only":true}}"#, true, true),
+    ] {
+        let text = body("[]", "");
+        let with = format!(r#""type":"mcp","require_approval":{policy}"#);
+        let dialog = dialog(&text.replace(r#""type":"mcp""#, &with), Found::default());
+        let asked = calls(
+            "",
+            &[("call_1", "s__echo", "{}"), ("call_2", "s__drop", "{}")],
+        );
+        let mut asked = asked
+            .calls()
+            .map(|call| dialog.table().resolve(call).unwrap());
+        let [first, second] = [asked.next().unwrap(), asked.next().unwrap()];
+        assert_eq!(dialog.asks_person(&first), echo, "{policy}");
+        assert_eq!(dialog.asks_person(&second), drop, "{policy}");
+        assert!(!dialog.asks_client(&first), "there is no word for it");
+    }
 }
 
 #[test]
@@ -393,94 +419,4 @@ fn an_answer_that_cannot_be_completed_is_an_error_of_this_language() {
     let (object, frames) = shown(&*dialog, &[], Ending::Model(broken));
     assert_eq!(object["error"]["code"], "overloaded");
     assert_eq!(frames.last().unwrap()["error"]["message"], "busy");
-}
-
-#[test]
-fn streams_of_servers_that_are_less_exact_are_understood() {
-    // Calls whole, without index and id, as some model servers send them.
-    let call = |name: &str| json!({ "function": { "name": name, "arguments": "" } });
-    let delta = json!({ "reasoning_content": "Hm.", "tool_calls": [call("a"), call("b")] });
-    let turn = turn(&decoded(&[chunk(delta, Some("stop"))]));
-    let called: Vec<_> = turn
-        .calls()
-        .map(|call| (&*call.name, &*call.id, &*call.arguments))
-        .collect();
-    assert_eq!(called, [("a", "call_1_0", "{}"), ("b", "call_1_1", "{}")]);
-    assert!(matches!(&turn.blocks[0].content, Content::Thinking { text } if text == "Hm."));
-    // Arguments in pieces, two calls at once.
-    let part = |index: u64, text: &str| {
-        chunk(
-            json!({ "tool_calls": [{ "index": index, "function": { "arguments": text } }] }),
-            None,
-        )
-    };
-    let begin = |index: u64| {
-        let function = json!({ "name": "f", "arguments": "" });
-        let call = json!({ "index": index, "id": format!("c{index}"), "function": function });
-        chunk(json!({ "tool_calls": [call] }), None)
-    };
-    let end = chunk(json!({}), Some("tool_calls"));
-    let pieces = [
-        begin(0),
-        part(0, "{\"a\""),
-        begin(1),
-        part(1, "{}"),
-        part(0, ":1}"),
-        end,
-    ];
-    let events = decoded(&pieces);
-    let deltas = events.iter().filter(|event| {
-        matches!(
-            event,
-            Event::Delta {
-                delta: Some(Delta::Arguments(_)),
-                ..
-            }
-        )
-    });
-    assert_eq!(deltas.count(), 3);
-    let whole: Vec<_> = super::tests::turn(&events).calls().cloned().collect();
-    assert_eq!(
-        (&*whole[0].arguments, &*whole[1].arguments),
-        (r#"{"a":1}"#, "{}")
-    );
-}
-
-#[test]
-fn a_stream_that_is_none_or_breaks_off_is_told() {
-    let reason = |chunks: &[Value]| turn(&decoded(chunks)).end.reason;
-    let failed = reason(&[json!({ "error": { "message": "busy", "code": 503 } })]);
-    assert!(matches!(failed, End::Failed { message, .. } if message == "busy"));
-    let cut = reason(&[chunk(json!({ "content": "a" }), None)]);
-    assert!(matches!(cut, End::Failed { .. }), "no finish_reason");
-    assert_eq!(reason(&[chunk(json!({}), Some("length"))]), End::MaxTokens);
-    assert_eq!(
-        reason(&[chunk(json!({}), Some("content_filter"))]),
-        End::ContentFilter
-    );
-    let mut decoder = ChatDecoder::default();
-    decoder.event(None, "{").unwrap_err();
-    let second = json!({ "choices": [{ "index": 1, "delta": {} }] }).to_string();
-    decoder.event(None, &second).unwrap_err();
-    let nameless = chunk(json!({ "tool_calls": [{ "index": 0, "id": "c" }] }), None).to_string();
-    ChatDecoder::default().event(None, &nameless).unwrap_err();
-    let block = Block {
-        content: Content::Text(String::new()),
-        native: None,
-    };
-    let end = TurnEnd {
-        reason: End::Complete,
-        usage: Usage::default(),
-        native: None,
-    };
-    // An answer with nothing in it is one.
-    let empty = ModelTurn {
-        wire: Wire::Chat,
-        model: String::new(),
-        blocks: vec![block],
-        end,
-    };
-    let dialog = dialog(&body("[]", ""), Found::default());
-    let (object, _) = shown(&*dialog, &[Step::Turn(empty)], Ending::Model(End::Complete));
-    assert_eq!(object["choices"][0]["message"]["content"], "");
 }
