@@ -115,6 +115,15 @@ pub fn as_text(outcome: &Outcome) -> String {
     serde_json::from_str(&json).unwrap_or(json)
 }
 
+/// The images of a result as data URLs, which [`as_text`] only names.
+pub fn images(outcome: &Outcome) -> Vec<String> {
+    let Outcome::Answered { result, .. } = outcome else {
+        return Vec::new();
+    };
+    let content = content(result);
+    parts(&content).iter().filter_map(Part::image).collect()
+}
+
 /// The same of a resent `mcp_call`: of its `output` and `error`.
 pub fn hidden_again(
     call_id: &str,

@@ -11,9 +11,9 @@ use serde_json::value::RawValue;
 use super::encode::tool_call;
 use crate::adapters::event::{Content, ModelTurn};
 use crate::adapters::openai::outcome;
-use crate::adapters::raw::{Object, list, quoted, raw};
+use crate::adapters::raw::{Object, list, quoted};
 use crate::adapters::record::Fragment;
-use crate::adapters::step::Step;
+use crate::adapters::step::{CallResult, Step};
 use crate::types::Digest;
 
 #[derive(Deserialize)]
@@ -93,42 +93,97 @@ pub(super) fn paths(messages: &[Box<RawValue>]) -> Vec<(Path, &RawValue)> {
 
 /// Whether `message` is an answer.
 pub(super) fn is_answer(message: &RawValue) -> bool {
-    serde_json::from_str::<Message<'_>>(message.get()).is_ok_and(|one| one.role == "assistant")
+    role(message) == "assistant"
 }
 
-/// The hidden messages that `messages` stand for: what an answer of ours was made of in its place.
+fn role(message: &RawValue) -> String {
+    let read = serde_json::from_str::<Message<'_>>(message.get());
+    read.map(|message| message.role).unwrap_or_default()
+}
+
+/// The hidden messages that `messages` stand for: what an answer of ours was made of in its place. What
+/// it leaves to say comes behind the results of the client's own calls.
 pub(super) fn hidden(
     messages: &[Box<RawValue>],
     fragments: &HashMap<String, Fragment>,
 ) -> Vec<Box<RawValue>> {
     let mut all = Vec::new();
+    let mut waiting: &[Box<RawValue>] = &[];
     for (path, message) in paths(messages) {
+        let role = role(message);
+        if role != "tool" {
+            all.extend_from_slice(std::mem::take(&mut waiting));
+        }
         let fragment = fragments.get(&path.key());
-        match fragment.filter(|_| is_answer(message)) {
-            Some(fragment) => all.extend_from_slice(&fragment.call),
+        match fragment.filter(|_| role == "assistant") {
+            Some(fragment) => {
+                all.extend_from_slice(&fragment.call);
+                waiting = &fragment.output;
+            }
             None => all.push(message.to_owned()),
         }
     }
+    all.extend_from_slice(waiting);
     all
 }
 
 /// The hidden messages of an answer so far: of turns that are over, and their results.
 pub(super) fn of_steps(steps: &[Step]) -> Vec<Box<RawValue>> {
-    let mut all = Vec::new();
+    let (mut all, images) = told(steps);
+    all.extend(images);
+    all
+}
+
+/// The same, and apart from it the images of the last results: a tool's message is text, so they come
+/// in one of the user, and that comes when all calls of the turn are answered.
+fn told(steps: &[Step]) -> (Vec<Box<RawValue>>, Option<Box<RawValue>>) {
+    let (mut all, mut images) = (Vec::new(), Vec::new());
     for step in steps {
         match step {
-            Step::Turn(turn) => all.push(message(turn)),
-            Step::Results(results) => all.extend(results.iter().map(|result| {
-                let output = outcome::as_text(&result.outcome);
-                let message = Object::new()
-                    .text("role", "tool")
-                    .text("tool_call_id", &result.call.call().id);
-                raw(message.text("content", &output).json())
-            })),
+            Step::Turn(turn) => {
+                all.extend(shown(&std::mem::take(&mut images)));
+                all.push(message(turn));
+            }
+            Step::Results(results) => {
+                for result in results {
+                    all.push(answer(result));
+                    images.extend(pictures(result));
+                }
+            }
             Step::Opened { .. } | Step::Listed(_) | Step::Started(_) | Step::Asked { .. } => {}
         }
     }
-    all
+    let images = shown(&images);
+    (all, images)
+}
+
+fn answer(result: &CallResult) -> Box<RawValue> {
+    let message = Object::new()
+        .text("role", "tool")
+        .text("tool_call_id", &result.call.call().id);
+    let output = outcome::as_text(&result.outcome);
+    message.text("content", &output).done()
+}
+
+/// The images of a result as content of the user, after a line that says whose they are.
+fn pictures(result: &CallResult) -> Vec<String> {
+    let urls = outcome::images(&result.outcome);
+    if urls.is_empty() {
+        return Vec::new();
+    }
+    let call = result.call.call();
+    let text = format!("Images in the result of {} ({}):", call.name, call.id);
+    let mut parts = vec![Object::of_type("text").text("text", &text).json()];
+    parts.extend(urls.iter().map(|url| {
+        let image = Object::new().text("url", url).json();
+        Object::of_type("image_url").put("image_url", &image).json()
+    }));
+    parts
+}
+
+fn shown(parts: &[String]) -> Option<Box<RawValue>> {
+    let message = Object::new().text("role", "user");
+    (!parts.is_empty()).then(|| message.put("content", &list(parts)).done())
 }
 
 /// What the model said, as it is sent back to it.
@@ -156,10 +211,11 @@ fn message(turn: &ModelTurn) -> Box<RawValue> {
 
 /// What an answer that is complete leaves behind.
 pub(super) fn fragment(steps: &[Step], id: &str) -> Fragment {
+    let (call, images) = told(steps);
     Fragment {
         turn: id.to_owned(),
         at: 0,
-        call: of_steps(steps),
-        output: Vec::new(),
+        call,
+        output: images.into_iter().collect(),
     }
 }

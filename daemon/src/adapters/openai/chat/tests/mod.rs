@@ -118,8 +118,17 @@ fn calls(text: &str, calls: &[(&str, &str, &str)]) -> ModelTurn {
 }
 
 fn answered(dialog: &dyn Dialog, turn: &ModelTurn, text: &str) -> Step {
+    let image = json!({ "type": "image", "mimeType": "image/png", "data": "aGk=" });
+    with_content(
+        dialog,
+        turn,
+        &json!([{ "type": "text", "text": text }, image]),
+    )
+}
+
+fn with_content(dialog: &dyn Dialog, turn: &ModelTurn, content: &Value) -> Step {
     let called = turn.calls().filter_map(|call| dialog.table().resolve(call));
-    let result = json!({ "content": [{ "type": "text", "text": text }] }).to_string();
+    let result = json!({ "content": content }).to_string();
     let result = |call| CallResult {
         call: CallRef::Mcp(call),
         outcome: Outcome::Answered {
@@ -282,8 +291,51 @@ fn tools_of_servers_go_up_as_functions_and_the_rest_as_it_was_written() {
         second["messages"][1]["tool_calls"][0]["function"]["arguments"],
         r#"{"n": 1.0}"#
     );
-    let result = json!({ "role": "tool", "tool_call_id": "call_1", "content": "done" });
+    let result = json!({ "role": "tool", "tool_call_id": "call_1", "content": "done\n[image]" });
     assert_eq!(second["messages"][2], result);
+}
+
+#[test]
+fn images_of_results_reach_the_model_once_all_calls_of_the_turn_are_answered() {
+    let dialog = dialog(&body("[]", ""), Found::default());
+    let turn = calls(
+        "",
+        &[("call_1", "s__echo", "{}"), ("call_2", "s__drop", "{}")],
+    );
+    let Step::Results(results) = answered(&*dialog, &turn, "r") else {
+        panic!("results");
+    };
+    // One after the other, as calls run that must not overlap.
+    let mut steps = vec![Step::Turn(turn)];
+    steps.extend(
+        results
+            .into_iter()
+            .map(|result| Step::Results(vec![result])),
+    );
+    let last = says("Seen.");
+    steps.push(Step::Turn(last));
+    let second: Value = serde_json::from_str(&dialog.body(&steps).unwrap()).unwrap();
+    let messages = second["messages"].as_array().unwrap();
+    let roles: Vec<_> = messages.iter().map(|one| one["role"].as_str()).collect();
+    let expected = ["assistant", "tool", "tool", "user", "assistant"];
+    assert_eq!(roles, expected.map(Some));
+    let image =
+        json!({ "type": "image_url", "image_url": { "url": "data:image/png;base64,aGk=" } });
+    let text = |name: &str| {
+        let text = format!("Images in the result of {name}:");
+        json!({ "type": "text", "text": text })
+    };
+    let parts = json!([
+        text("s__echo (call_1)"),
+        image,
+        text("s__drop (call_2)"),
+        image
+    ]);
+    assert_eq!(messages[3]["content"], parts);
+    let text = json!([{ "type": "text", "text": "no image" }]);
+    let plain = with_content(&*dialog, &calls("", &[("call_3", "s__echo", "{}")]), &text);
+    let body = dialog.body(&[plain]).unwrap();
+    assert!(!body.contains("image_url"), "{body}");
 }
 
 /// The messages of a body, as they are written.
@@ -291,6 +343,17 @@ fn messages(body: &str) -> String {
     let begin = body.find(r#""messages":["#).unwrap();
     let end = body.find(r#","tools":"#).unwrap();
     body[begin..end - 1].to_owned()
+}
+
+/// Vendors refuse anything else between a call and its answer.
+fn assert_answers_follow_calls(body: &str) {
+    let body: Value = serde_json::from_str(body).unwrap();
+    let messages = body["messages"].as_array().unwrap();
+    for pair in messages.windows(2) {
+        let [before, role] = [&pair[0]["role"], &pair[1]["role"]];
+        let follows = before == "tool" || pair[0]["tool_calls"].is_array();
+        assert!(role != "tool" || follows, "{body}");
+    }
 }
 
 fn found(kept: Vec<Kept>) -> Found {
@@ -314,6 +377,7 @@ fn what_the_model_was_sent_begins_each_later_request_byte_for_byte() {
         assert_eq!(is_known, number > 0, "listed once");
         let first = dialog.body(&[]).unwrap();
         assert!(messages(&first).starts_with(&before), "{number}: {first}");
+        assert_answers_follow_calls(&first);
         // A call of a tool; every other time one of the client's beside it.
         let id = format!("call_{number}");
         let own = format!("call_own{number}");
@@ -327,7 +391,9 @@ fn what_the_model_was_sent_begins_each_later_request_byte_for_byte() {
         if !is_mixed {
             steps.push(Step::Turn(says("It is so.")));
         }
-        before = messages(&dialog.body(&steps).unwrap());
+        // Where the client has to answer first, nothing was sent after the turn.
+        let sent = if is_mixed { &steps[..1] } else { &steps };
+        before = messages(&dialog.body(sent).unwrap());
         let (object, _) = shown(&*dialog, &steps, Ending::Model(End::Complete));
         let (record, new) = dialog.keep("chatcmpl-mb1", &steps, &object.to_string());
         assert!(record.is_none());
