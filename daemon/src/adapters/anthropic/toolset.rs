@@ -49,12 +49,14 @@ pub(super) struct Toolset {
     cache_control: Option<Box<RawValue>>,
 }
 
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 struct Flags {
     #[serde(default)]
     enabled: Option<bool>,
     #[serde(default)]
     defer_loading: Option<bool>,
+    #[serde(default)]
+    allowed_callers: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -267,6 +269,7 @@ impl Wanted {
                 .collect(),
             cache_control: fields.cache_control,
         };
+        set.refuse_other_callers(param)?;
         Ok(Self {
             filter: set.filter(),
             set,
@@ -291,19 +294,42 @@ impl Toolset {
         }
     }
 
+    /// Code that a model writes runs at the vendor, and its calls with it.
+    fn refuse_other_callers(&self, param: &str) -> Result<(), Refusal> {
+        let configs = self.configs.iter();
+        let configs = configs.map(|(name, flags)| (format!("configs.{name}"), flags));
+        let mut all = configs.chain([("default_config".to_owned(), &self.default)]);
+        let is_direct = |callers: &Vec<String>| callers.iter().any(|caller| caller == "direct");
+        let other = all.find(|(_, flags)| !flags.allowed_callers.as_ref().is_none_or(is_direct));
+        let Some((place, _)) = other else {
+            return Ok(());
+        };
+        let message = "tools of servers that are executed here are called by the model itself; add \
+                       \"direct\" or leave it out";
+        Err(Refusal::invalid(
+            format!("{param}.{place}.allowed_callers"),
+            message,
+        ))
+    }
+
+    fn is_deferred(&self, tool: &Tool) -> bool {
+        let own = self.configs.get(&tool.name).and_then(|it| it.defer_loading);
+        own.or(self.default.defer_loading) == Some(true)
+    }
+
     fn functions(&self, tools: &[Tool]) -> Vec<String> {
-        let last = tools.len().saturating_sub(1);
+        // The vendor refuses a mark on a tool that is not loaded.
+        let last = tools.iter().rposition(|tool| !self.is_deferred(tool));
         let all = tools.iter().enumerate().map(|(at, tool)| {
             let mut object = Object::new().text("name", &tool.function);
             if let Some(description) = &tool.description {
                 object = object.text("description", description);
             }
             object = object.put("input_schema", &normal(tool.input_schema.get()));
-            let own = self.configs.get(&tool.name).and_then(|it| it.defer_loading);
-            if own.or(self.default.defer_loading) == Some(true) {
+            if self.is_deferred(tool) {
                 object = object.put("defer_loading", "true");
             }
-            let mark = self.cache_control.as_deref().filter(|_| at == last);
+            let mark = self.cache_control.as_deref().filter(|_| Some(at) == last);
             if let Some(mark) = mark {
                 object = object.put("cache_control", mark.get());
             }

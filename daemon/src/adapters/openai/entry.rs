@@ -23,6 +23,8 @@ struct Read<'a> {
     allowed_tools: Option<&'a RawValue>,
     #[serde(borrow)]
     require_approval: Option<&'a RawValue>,
+    #[serde(borrow)]
+    allowed_callers: Option<&'a RawValue>,
 }
 
 /// One that is executed here, and its place in `tools`.
@@ -111,6 +113,7 @@ fn own(at: usize, label: String, server: ServerName, entry: &Read<'_>) -> Result
         allowed(entry.allowed_tools).map_err(|expected| invalid("allowed_tools", expected))?;
     let approval = Approval::parse(entry.require_approval)
         .map_err(|expected| invalid("require_approval", expected))?;
+    direct(entry.allowed_callers).map_err(|expected| invalid("allowed_callers", expected))?;
     Ok(Entry {
         at,
         server: ServerEntry {
@@ -122,6 +125,20 @@ fn own(at: usize, label: String, server: ServerName, entry: &Read<'_>) -> Result
         },
         approval,
     })
+}
+
+/// Who may call the tools: the model has to be among them, because code that it writes runs at the
+/// vendor.
+fn direct(callers: Option<&RawValue>) -> Result<(), &'static str> {
+    const EXPECTED: &str = "tools of this bridge are called by the model itself; it is a list with \
+                            \"direct\" in it, or left out";
+    let callers = callers.map_or("null", RawValue::get);
+    let callers: Option<Vec<String>> = serde_json::from_str(callers).map_err(|_| EXPECTED)?;
+    let is_direct = |callers: Vec<String>| callers.iter().any(|caller| caller == "direct");
+    match callers.is_none_or(is_direct) {
+        true => Ok(()),
+        false => Err(EXPECTED),
+    }
 }
 
 fn label(at: usize, entry: &Read<'_>) -> Result<String, Refusal> {

@@ -126,6 +126,19 @@ impl<'a> Fields<'a> {
         self.get(key).map(read).transpose()
     }
 
+    /// Only code at a vendor may call the tool, and there is none that could.
+    pub(super) fn refuse_other_callers(&self) -> Result<()> {
+        let callers = self.array("allowed_callers")?;
+        let is_direct =
+            |callers: &Vec<&RawValue>| callers.iter().any(|raw| raw.get() == "\"direct\"");
+        if callers.as_ref().is_none_or(is_direct) {
+            return Ok(());
+        }
+        let message =
+            "models of the other vendor cannot run code that calls this tool; add \"direct\"";
+        Err(Unmappable::new("allowed_callers", message))
+    }
+
     /// `type`, or nothing.
     pub(super) fn kind(&self) -> Result<Cow<'a, str>> {
         Ok(self.text("type")?.unwrap_or_default())

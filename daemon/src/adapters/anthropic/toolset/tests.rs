@@ -175,6 +175,52 @@ fn functions_stand_where_the_toolset_stood() {
 }
 
 #[test]
+fn a_mark_for_the_cache_is_on_the_last_tool_that_is_loaded() {
+    let sent = |configs: &str| {
+        let mark = format!(r#","cache_control":{{"type":"ephemeral"}},{configs}}}"#);
+        let body = body(&format!("[{S}]"), &format!("[{}]", SET.replace('}', &mark)));
+        let sent = dialog(&body, BETA_2025, Found::default())
+            .body(&[])
+            .unwrap();
+        let tools: Vec<serde_json::Value> = serde_json::from_str(&member(&sent, "tools")).unwrap();
+        let has = |tool: &serde_json::Value, key: &str| tool.get(key).is_some();
+        tools
+            .iter()
+            .map(|tool| (has(tool, "defer_loading"), has(tool, "cache_control")))
+            .collect::<Vec<_>>()
+    };
+    let last_deferred = r#""configs":{"b.c":{"defer_loading":true}}"#;
+    assert_eq!(sent(last_deferred), [(false, true), (true, false)]);
+    let all_deferred = r#""default_config":{"defer_loading":true}"#;
+    assert_eq!(sent(all_deferred), [(true, false), (true, false)]);
+}
+
+#[test]
+fn tools_that_only_code_may_call_are_refused_and_others_are_not() {
+    for (configs, param) in [
+        (
+            r#""default_config":{"allowed_callers":["code_execution_20250825"]}"#,
+            Some("tools[0].default_config.allowed_callers"),
+        ),
+        (
+            r#""configs":{"a":{"allowed_callers":[]}}"#,
+            Some("tools[0].configs.a.allowed_callers"),
+        ),
+        (
+            r#""configs":{"a":{"allowed_callers":["direct","code_execution_20250825"]}}"#,
+            None,
+        ),
+        (r#""default_config":{"allowed_callers":null}"#, None),
+    ] {
+        let set = SET.replace('}', &format!(",{configs}}}"));
+        let body = body(&format!("[{S}]"), &format!("[{set}]"));
+        let parsed = MessagesRequest::parse(&body, BETA_2025, &gateway());
+        let refused = parsed.err().and_then(|refusal| refusal.param);
+        assert_eq!(refused.as_deref(), param, "{configs}");
+    }
+}
+
+#[test]
 fn servers_of_others_are_left_to_the_vendor() {
     let set = SET.replace(r#""s""#, r#""v""#);
     let both = body(&format!("[{S},{PUBLIC}]"), &format!("[{set},{SET}]"));

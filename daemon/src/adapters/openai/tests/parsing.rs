@@ -84,6 +84,16 @@ fn entries_are_refused_as_the_vendor_refuses_them() {
             Some("invalid_value"),
         ),
         (
+            json!([mcp(json!({ "allowed_callers": ["programmatic"] }))]),
+            "tools[0].allowed_callers",
+            Some("invalid_value"),
+        ),
+        (
+            json!([mcp(json!({ "allowed_callers": "direct" }))]),
+            "tools[0].allowed_callers",
+            Some("invalid_value"),
+        ),
+        (
             json!([mcp(json!({ "allowed_tools": "a" }))]),
             "tools[0].allowed_tools",
             Some("invalid_value"),

@@ -95,6 +95,7 @@ fn tool(raw: &RawValue, dropped: &mut Dropped) -> Result<(String, String)> {
     if tool.flag("defer_loading")? == Some(true) {
         dropped.add("tools.defer_loading");
     }
+    tool.refuse_other_callers()?;
     let name = required(tool.text("name")?, "name")?.into_owned();
     let is_strict = tool.flag("strict")? == Some(true);
     let definition = Object::new()

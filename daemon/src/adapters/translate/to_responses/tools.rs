@@ -1,7 +1,5 @@
 //! `tools` and `tool_choice` of a Messages body.
 
-use serde_json::value::RawValue;
-
 use super::super::fields::{Dropped, Fields, Result, Unmappable, required, shown};
 use super::super::json::join;
 use super::super::schema::is_strict;
@@ -49,7 +47,7 @@ fn function(tool: &Fields<'_>, dropped: &mut Dropped) -> Result<String> {
     if tool.flag("defer_loading")? == Some(true) {
         dropped.add("tools.defer_loading");
     }
-    refuse_other_callers(tool)?;
+    tool.refuse_other_callers()?;
     let schema = required(tool.get("input_schema"), "input_schema")?;
     let Some(parameters) = object_schema(schema) else {
         let message = "OpenAI models take schemas of objects only; give it \"type\": \"object\"";
@@ -66,16 +64,6 @@ fn function(tool: &Fields<'_>, dropped: &mut Dropped) -> Result<String> {
         .put("parameters", parameters.get())
         .put("strict", if strict { "true" } else { "false" })
         .json())
-}
-
-fn refuse_other_callers(tool: &Fields<'_>) -> Result<()> {
-    let callers = tool.array("allowed_callers")?;
-    let is_direct = |callers: &Vec<&RawValue>| callers.iter().any(|raw| raw.get() == "\"direct\"");
-    if callers.as_ref().is_none_or(is_direct) {
-        return Ok(());
-    }
-    let message = "OpenAI models cannot run code that calls this tool; add \"direct\"";
-    Err(Unmappable::new("allowed_callers", message))
 }
 
 /// With the examples, which have no field of their own.
