@@ -24,7 +24,9 @@ pub fn refusal(wire: Wire, refusal: &Refusal, may_retry: bool) -> Response<Body>
     *response.headers_mut() = headers;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if !may_retry {
+    if may_retry {
+        headers.extend(refusal.retry.as_deref().cloned().unwrap_or_default());
+    } else {
         headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
     }
     response
@@ -181,6 +183,17 @@ mod tests {
                 .headers()
                 .contains_key(SHOULD_RETRY)
         );
+        let mut said = HeaderMap::new();
+        said.insert("retry-after", HeaderValue::from_static("7"));
+        said.insert("retry-after-ms", HeaderValue::from_static("7000"));
+        said.insert("set-cookie", HeaderValue::from_static("a=b"));
+        let failed = failed.with_retry(&said);
+        let response = refusal(Wire::Messages, &failed, true);
+        assert_eq!(response.headers()["retry-after"], "7");
+        assert_eq!(response.headers()["retry-after-ms"], "7000");
+        assert!(!response.headers().contains_key("set-cookie"));
+        let response = refusal(Wire::Messages, &failed, false);
+        assert!(!response.headers().contains_key("retry-after"));
     }
 
     #[test]

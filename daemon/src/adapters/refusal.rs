@@ -1,6 +1,6 @@
 //! A request that is not answered, in terms that every vendor's error shape can be made of.
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use crate::conversations::ConversationError;
 use crate::error::{Classify, ErrorKind, chain};
@@ -10,6 +10,9 @@ use crate::vendors::VendorError;
 
 /// SDKs of Anthropic go on without a history that the vendor keeps when they read this.
 pub const THREADS_UNSUPPORTED: &str = "thread_unsupported_request";
+
+/// What SDKs read to decide whether and when they send a request again.
+const RETRY_HEADERS: [&str; 3] = ["retry-after", "retry-after-ms", "x-should-retry"];
 
 /// The status decides the vendor's error type (OpenAI `type`/`code`, Anthropic `type`).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +25,8 @@ pub struct Refusal {
     pub code: Option<&'static str>,
     /// Names the field or server, the reason and the next step. No secrets.
     pub message: String,
+    /// When the vendor wants to be asked again, in its own headers.
+    pub retry: Option<Box<HeaderMap>>,
 }
 
 impl Refusal {
@@ -31,6 +36,7 @@ impl Refusal {
             param: None,
             code: None,
             message: message.into(),
+            retry: None,
         }
     }
 
@@ -45,6 +51,19 @@ impl Refusal {
     #[must_use]
     pub fn with_code(mut self, code: &'static str) -> Self {
         self.code = Some(code);
+        self
+    }
+
+    /// With what the vendor's `headers` say about trying again.
+    #[must_use]
+    pub fn with_retry(mut self, headers: &HeaderMap) -> Self {
+        let mut kept = HeaderMap::new();
+        for name in RETRY_HEADERS {
+            if let Some(value) = headers.get(name) {
+                kept.insert(name, value.clone());
+            }
+        }
+        self.retry = (!kept.is_empty()).then(|| Box::new(kept));
         self
     }
 }

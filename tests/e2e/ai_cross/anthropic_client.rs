@@ -194,9 +194,12 @@ async fn refusals_of_the_vendor_have_the_clients_shape() {
         (500, "api_error"),
         (503, "overloaded_error"),
     ] {
-        cross.openai.push(Turn::error(status));
+        let refusal = Turn::error(status).header("retry-after", "7");
+        cross.openai.push(refusal.header("retry-after-ms", "6500"));
         let response = cross.post(PATH, asking("q")).await;
         assert_eq!(response.status(), status);
+        assert_eq!(response.headers()["retry-after"], "7");
+        assert_eq!(response.headers()["retry-after-ms"], "6500");
         let body: Value = response.json().await.unwrap();
         assert_eq!(
             (&body["type"], &body["error"]["type"]),

@@ -230,11 +230,16 @@ async fn refusals_of_the_vendor_have_the_clients_shape() {
         (500, 500, "server_error", Some("server_error")),
         (529, 503, "server_error", Some("server_error")),
     ] {
-        cross.anthropic.push(Turn::error(status));
+        let refusal = Turn::error(status).header("retry-after", "7");
+        cross
+            .anthropic
+            .push(refusal.header("retry-after-ms", "6500"));
         let response = cross
             .post(PATH, json!({ "model": CLAUDE, "input": "q" }))
             .await;
         assert_eq!(response.status(), shown);
+        assert_eq!(response.headers()["retry-after"], "7");
+        assert_eq!(response.headers()["retry-after-ms"], "6500");
         let body: Value = response.json().await.unwrap();
         assert_eq!(body["error"]["type"], kind, "{body}");
         assert_eq!(body["error"]["code"].as_str(), code);

@@ -110,7 +110,9 @@ impl Model {
             let body = whole(body).await;
             // Another vendor's words have another shape.
             if ran || self.wire != wire {
-                return Err(Halt::Failed(refused(status, &body)));
+                return Err(Halt::Failed(
+                    refused(status, &body).with_retry(&head.headers),
+                ));
             }
             return Ok(Asking::Refused(Response::from_parts(head, body)));
         }

@@ -13,7 +13,7 @@ use self::tools::Tools;
 use self::turns::Role;
 use super::Translated;
 use super::effort::{Thinking, to_thinking};
-use super::fields::{Dropped, Fields, Result, Unmappable, required, shown};
+use super::fields::{Dropped, Fields, Result, Unmappable, required, shown, string};
 use super::media::text_block;
 use super::models::{Claude, Thinks};
 use crate::adapters::raw::{Object, list};
@@ -22,7 +22,7 @@ const EPHEMERAL: &str = r#"{"type":"ephemeral"}"#;
 const JSON_ONLY: &str = r#""Answer with one JSON object and nothing else.""#;
 
 /// Fields that are read here, or that the daemon itself has seen to.
-const KNOWN: [&str; 24] = [
+const KNOWN: [&str; 25] = [
     "model",
     "input",
     "instructions",
@@ -31,6 +31,7 @@ const KNOWN: [&str; 24] = [
     "parallel_tool_calls",
     "max_output_tokens",
     "max_tool_calls",
+    "stop",
     "reasoning",
     "text",
     "user",
@@ -107,6 +108,7 @@ fn request(body: &Fields<'_>, dropped: &mut Dropped) -> Result<String> {
         .put_if("tool_choice", choice)
         .put_if("thinking", thinking.config)
         .put_if("output_config", output)
+        .put_if("stop_sequences", stops(body)?)
         .put_if("metadata", user(body)?)
         .text_if("service_tier", service_tier(body, dropped)?)
         .put_if(
@@ -236,6 +238,23 @@ fn user(body: &Fields<'_>) -> Result<Option<String>> {
         id => id,
     };
     Ok(id.map(|id| Object::new().put("user_id", id).json()))
+}
+
+/// `stop` is of Chat Completions; clients of compatible servers send it here, too.
+fn stops(body: &Fields<'_>) -> Result<Option<String>> {
+    let Some(stop) = body.get("stop") else {
+        return Ok(None);
+    };
+    if string(stop).is_some() {
+        return Ok(Some(list([stop.get()])));
+    }
+    let wrong = || Unmappable::new("stop", "this has to be a string or a list of strings");
+    let stops = body.array("stop").map_err(|_| wrong())?.unwrap_or_default();
+    match stops.iter().all(|stop| string(stop).is_some()) {
+        true if stops.is_empty() => Ok(None),
+        true => Ok(Some(list(stops.iter().map(|stop| stop.get())))),
+        false => Err(wrong()),
+    }
 }
 
 fn service_tier(body: &Fields<'_>, dropped: &mut Dropped) -> Result<Option<&'static str>> {

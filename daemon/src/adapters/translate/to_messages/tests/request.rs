@@ -233,6 +233,34 @@ fn the_format_of_the_answer_is_kept() {
 }
 
 #[test]
+fn where_the_model_has_to_stop_is_said_whichever_way_it_is_written() {
+    gives(
+        r#""input":"q","stop":"\u00e4""#,
+        "stop_sequences",
+        r#"["\u00e4"]"#,
+    );
+    gives(
+        r#""input":"q","stop":["a","b"]"#,
+        "stop_sequences",
+        r#"["a","b"]"#,
+    );
+    for nothing in ["null", "[]"] {
+        gives(
+            &format!(r#""input":"q","stop":{nothing}"#),
+            "stop_sequences",
+            "",
+        );
+    }
+    for wrong in ["7", "[7]", "{}"] {
+        refuses(&format!(r#""input":"q","stop":{wrong}"#), "stop");
+    }
+    refuses(
+        r#""input":"q","tools":[{"type":"function","name":"a","allowed_callers":["programmatic"]}]"#,
+        "tools[0].allowed_callers",
+    );
+}
+
+#[test]
 fn limits_tiers_and_users_are_said_in_the_other_words() {
     gives(r#""input":"q","max_output_tokens":77"#, "max_tokens", "77");
     for (model, limit, expected) in [
