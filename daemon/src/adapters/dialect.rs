@@ -11,6 +11,8 @@ use crate::types::ServerName;
 
 /// A request that was read, before anything was asked of the store or a server.
 pub trait Request: Send + Sync {
+    /// The client wants the answer as it comes, and not as one object.
+    fn streams(&self) -> bool;
     /// The MCP servers of ours that it names, in its order.
     fn servers(&self) -> &[ServerEntry];
     fn references(&self) -> References;
@@ -61,7 +63,6 @@ impl ToolFilter {
 pub trait Dialog: Send + Sync {
     fn wire(&self) -> Wire;
     fn model(&self) -> &str;
-    fn streams(&self) -> bool;
     fn table(&self) -> &Table;
     fn limits(&self) -> Limits;
     /// Calls of an earlier answer that the client has decided on: run or declined before the model is
@@ -157,15 +158,12 @@ pub enum Ending {
     Model(End),
     /// The cap on rounds or time was reached.
     Cap,
-    Cancelled,
 }
 
 /// Puts together what the client gets.
 pub trait Encoder: Send + Sync {
     /// Appends the frames of the stream that show it. Called for answers that do not stream, too.
     fn show(&mut self, shown: Shown<'_>, frames: &mut Vec<u8>);
-    /// A frame that only keeps the connection alive.
-    fn keep_alive(&self) -> &'static [u8];
     /// The answer as one object, as far as it was shown.
     fn object(&self) -> String;
 }

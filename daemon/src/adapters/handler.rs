@@ -1,5 +1,7 @@
 //! From an HTTP request to what answers it: the one place where that is decided.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
@@ -24,7 +26,10 @@ pub(super) struct Incoming {
     pub(super) visitor: Visitor,
 }
 
-pub(super) async fn serve(State(adapters): State<Adapters>, request: Request<Body>) -> Response {
+pub(super) async fn serve(
+    State(adapters): State<Arc<Adapters>>,
+    request: Request<Body>,
+) -> Response {
     let Some(target) = Target::of(request.uri().path()) else {
         let nowhere = Refusal::new(
             StatusCode::NOT_FOUND,

@@ -54,8 +54,8 @@ async fn responses(
     incoming: &Incoming,
     body: &str,
 ) -> Option<Result<Response, Refusal>> {
-    let head = Head::of(body)?;
-    let vendor = adapters.vendors.route(Api::Openai, &head.model);
+    let name = model_name(body)?;
+    let vendor = adapters.vendors.route(Api::Openai, &name);
     let target = |url: &str| adapters.gateway.target(url);
     let is_foreign = vendor.api != Api::Openai;
     let request = match openai::parse(body, &target, is_foreign) {
@@ -63,12 +63,7 @@ async fn responses(
         Ok(openai::Parsed::Plain) => return None,
         Err(refusal) => return Some(Err(refusal)),
     };
-    let job = job(
-        adapters,
-        incoming,
-        vendor,
-        (request, Wire::Responses, head.stream),
-    );
+    let job = job(adapters, incoming, vendor, request, Wire::Responses);
     Some(Ok(adapters.runner.answer(job.await).await))
 }
 
@@ -77,8 +72,8 @@ async fn chat(
     incoming: &Incoming,
     body: &str,
 ) -> Option<Result<Response, Refusal>> {
-    let head = Head::of(body)?;
-    let vendor = adapters.vendors.route(Api::Openai, &head.model);
+    let name = model_name(body)?;
+    let vendor = adapters.vendors.route(Api::Openai, &name);
     let target = |url: &str| adapters.gateway.target(url);
     let request = match openai::chat::parse(body, &target) {
         Ok(openai::Parsed::Ours(request)) => request,
@@ -87,18 +82,13 @@ async fn chat(
     };
     if vendor.api != Api::Openai {
         let message = format!(
-            "The model {:?} is with {}, which does not speak Chat Completions. Use the Responses or the \
+            "The model {name:?} is with {}, which does not speak Chat Completions. Use the Responses or the \
              Messages API for it, or name another vendor for it in ai.models of config.json.",
-            head.model, vendor.name
+            vendor.name
         );
         return Some(Err(Refusal::invalid("model", message)));
     }
-    let job = job(
-        adapters,
-        incoming,
-        vendor,
-        (request, Wire::Chat, head.stream),
-    );
+    let job = job(adapters, incoming, vendor, request, Wire::Chat);
     Some(Ok(adapters.runner.answer(job.await).await))
 }
 
@@ -106,13 +96,12 @@ async fn job(
     adapters: &Adapters,
     incoming: &Incoming,
     vendor: &Arc<Vendor>,
-    (request, wire, streams): (Box<dyn Request>, Wire, bool),
+    request: Box<dyn Request>,
+    wire: Wire,
 ) -> Job {
     Job {
         request,
         wire,
-        streams,
-        keep_alive: b": keep-alive\n\n",
         model: model(adapters, incoming, vendor, wire),
         owner: incoming.visitor.owner().await,
         key: key(incoming),
@@ -120,25 +109,13 @@ async fn job(
     }
 }
 
-/// What decides where a request goes, as far as it can be told: what is wrong with it is said by the one
-/// who answers it.
-struct Head {
-    model: String,
-    stream: bool,
-}
-
-impl Head {
-    /// None if `body` is no object.
-    fn of(body: &str) -> Option<Self> {
-        let members = Members::of(body).ok()?;
-        let model = members.get("model").map(RawValue::get);
-        Some(Self {
-            model: model
-                .and_then(|model| serde_json::from_str(model).ok())
-                .unwrap_or_default(),
-            stream: members.get("stream").map(RawValue::get) == Some("true"),
-        })
-    }
+/// The model that `body` asks for, as far as it can be told: what is wrong with it is said by the one who
+/// answers. None if it is no object.
+fn model_name(body: &str) -> Option<String> {
+    let members = Members::of(body).ok()?;
+    let model = members.get("model").map(RawValue::get);
+    let name = model.and_then(|model| serde_json::from_str(model).ok());
+    Some(name.unwrap_or_default())
 }
 
 fn model(adapters: &Adapters, incoming: &Incoming, vendor: &Arc<Vendor>, wire: Wire) -> Model {

@@ -28,6 +28,8 @@ pub mod step;
 pub mod target;
 pub mod translate;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::routing::any;
 
@@ -44,7 +46,6 @@ use crate::pipeline::Pipeline;
 use crate::vendors::Vendors;
 
 /// What every request needs.
-#[derive(Clone)]
 struct Adapters {
     vendors: Vendors,
     limits: BodyLimits,
@@ -76,11 +77,11 @@ pub fn router(config: &Config, parts: Parts) -> Router {
             hub: Hub::new(&parts.lifecycle),
             lifecycle: parts.lifecycle,
             clock: parts.clock,
-            settings: config.ai.clone(),
+            settings: Arc::new(config.ai.clone()),
         },
     };
     Router::new()
         .route("/openai/{*path}", any(handler::serve))
         .route("/anthropic/{*path}", any(handler::serve))
-        .with_state(adapters)
+        .with_state(Arc::new(adapters))
 }

@@ -35,8 +35,7 @@ pub struct Record {
     pub input: Vec<Box<RawValue>>,
 }
 
-/// A call that the client has to approve (`approval` is set), or one of several in the same turn that
-/// has ended already and whose output the model gets with the others.
+/// A call that the client has to approve, and the id of the request for that.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct OpenCall {
     pub call: McpCall,

@@ -81,7 +81,6 @@ pub struct McpCall {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CallResult {
-    /// None for a name that is in no listing.
     pub call: CallRef,
     pub outcome: Outcome,
 }

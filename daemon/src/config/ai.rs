@@ -41,7 +41,7 @@ pub struct AiConfig {
     pub models: BTreeMap<Pattern, VendorName>,
     /// How often the model is asked for one answer.
     pub max_rounds: u32,
-    /// Of one tool's result, before it is cut.
+    /// Of one tool's result; the model is told that a larger one was too large.
     pub max_result_bytes: u64,
     /// How long one answer may take, the waits for people not counted.
     pub max_seconds: u64,

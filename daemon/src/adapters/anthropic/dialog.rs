@@ -153,10 +153,6 @@ impl Dialog for MessagesDialog {
         &self.request.model
     }
 
-    fn streams(&self) -> bool {
-        self.request.streams
-    }
-
     fn table(&self) -> &Table {
         &self.table
     }

@@ -231,17 +231,11 @@ impl Encoder for Messages {
         }
     }
 
-    fn keep_alive(&self) -> &'static [u8] {
-        KEEP_ALIVE
-    }
-
     fn object(&self) -> String {
         let whole = self.content.iter().filter(|block| !block.is_empty());
         self.message(&list(whole), self.ended.as_ref())
     }
 }
-
-pub const KEEP_ALIVE: &[u8] = b"event: ping\ndata: {\"type\":\"ping\"}\n\n";
 
 /// The vendor's own event under the index that it has here.
 fn pass(at: usize, native: &Native, out: &mut Vec<u8>) {

@@ -22,5 +22,4 @@ mod toolset;
 mod usage;
 
 pub use self::betas::upstream as upstream_betas;
-pub use self::encode::KEEP_ALIVE;
 pub use self::request::MessagesRequest;

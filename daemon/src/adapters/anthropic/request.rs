@@ -24,7 +24,7 @@ use crate::types::Digest;
 pub struct MessagesRequest {
     pub(super) body: String,
     pub(super) model: String,
-    pub(super) streams: bool,
+    streams: bool,
     pub(super) beta: McpBeta,
     pub(super) offer: Offer,
     pub(super) messages: Vec<Box<RawValue>>,
@@ -82,10 +82,6 @@ impl MessagesRequest {
 
     pub fn model(&self) -> &str {
         &self.model
-    }
-
-    pub fn streams(&self) -> bool {
-        self.streams
     }
 
     /// Nothing of it is done here: no server of ours is named, now or in what was said before.
@@ -183,6 +179,10 @@ fn same_tools(one: &[Tool], other: &[Tool]) -> bool {
 }
 
 impl Request for MessagesRequest {
+    fn streams(&self) -> bool {
+        self.streams
+    }
+
     fn servers(&self) -> &[ServerEntry] {
         &self.offer.servers
     }

@@ -5,12 +5,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Head, is_retry, key, model};
-use crate::adapters::anthropic::{KEEP_ALIVE, MessagesRequest, upstream_betas};
+use super::{job, model_name};
+use crate::adapters::anthropic::{MessagesRequest, upstream_betas};
 use crate::adapters::event::Wire;
 use crate::adapters::handler::Incoming;
 use crate::adapters::refusal::Refusal;
-use crate::adapters::run::Job;
 use crate::adapters::{Adapters, pass};
 use crate::config::Api;
 
@@ -31,18 +30,16 @@ pub(super) async fn answer(
         Err(refusal) => return Some(Err(refusal)),
     };
     let vendor = adapters.vendors.route(Api::Anthropic, request.model());
-    let mut model = model(adapters, incoming, vendor, Wire::Messages);
-    keep_betas(&mut model.headers, request.keeps_mcp());
-    let job = Job {
-        wire: Wire::Messages,
-        streams: request.streams(),
-        request: Box::new(request),
-        keep_alive: KEEP_ALIVE,
-        model,
-        owner: incoming.visitor.owner().await,
-        key: key(incoming),
-        is_retry: is_retry(&incoming.headers),
-    };
+    let keeps_mcp = request.keeps_mcp();
+    let mut job = job(
+        adapters,
+        incoming,
+        vendor,
+        Box::new(request),
+        Wire::Messages,
+    )
+    .await;
+    keep_betas(&mut job.model.headers, keeps_mcp);
     Some(Ok(adapters.runner.answer(job).await))
 }
 
@@ -92,8 +89,8 @@ fn read(
     incoming: &Incoming,
     body: &str,
 ) -> Option<Result<MessagesRequest, Refusal>> {
-    let head = Head::of(body)?;
-    let is_own = adapters.vendors.route(Api::Anthropic, &head.model).api == Api::Anthropic;
+    let vendor = adapters.vendors.route(Api::Anthropic, &model_name(body)?);
+    let is_own = vendor.api == Api::Anthropic;
     if is_own && !body.contains(TRACE) {
         return None;
     }

@@ -206,10 +206,6 @@ impl Dialog for ResponsesDialog {
         &self.request.model
     }
 
-    fn streams(&self) -> bool {
-        self.request.stream
-    }
-
     fn table(&self) -> &Table {
         &self.table
     }

@@ -19,9 +19,6 @@ mod whole;
 
 use part::Open;
 
-/// Comments are ignored by every client.
-const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
-
 pub struct ResponsesEncoder {
     echo: Echo,
     id: String,
@@ -61,10 +58,6 @@ impl Encoder for ResponsesEncoder {
             Shown::Finish(finish) => self.finish(finish, frames),
             Shown::Failed(refusal) => self.failed(refusal, frames),
         }
-    }
-
-    fn keep_alive(&self) -> &'static [u8] {
-        KEEP_ALIVE
     }
 
     fn object(&self) -> String {

@@ -113,12 +113,6 @@ impl Status {
     pub fn of(ending: &Ending) -> Self {
         let end = match ending {
             Ending::Model(end) => end,
-            Ending::Cancelled => {
-                return Self::Failed {
-                    code: "server_error".to_owned(),
-                    message: "The answer was cancelled.".to_owned(),
-                };
-            }
             Ending::Cap => {
                 return Self::Failed {
                     code: "server_error".to_owned(),

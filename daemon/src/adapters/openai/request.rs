@@ -155,6 +155,10 @@ fn refuse_unsupported(members: &Members<'_>) -> Result<(), Refusal> {
 }
 
 impl Request for ResponsesRequest {
+    fn streams(&self) -> bool {
+        self.stream
+    }
+
     fn servers(&self) -> &[ServerEntry] {
         &self.servers
     }

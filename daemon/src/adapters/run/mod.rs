@@ -53,7 +53,7 @@ pub(super) struct Runner {
     pub(super) approvals: Approvals,
     pub(super) lifecycle: Lifecycle,
     pub(super) clock: SharedClock,
-    pub(super) settings: AiConfig,
+    pub(super) settings: Arc<AiConfig>,
     /// Answers under way.
     pub(super) hub: Hub<Piece>,
 }
@@ -62,8 +62,6 @@ pub(super) struct Runner {
 pub(super) struct Job {
     pub(super) request: Box<dyn Request>,
     pub(super) wire: Wire,
-    pub(super) streams: bool,
-    pub(super) keep_alive: &'static [u8],
     pub(super) model: Model,
     pub(super) owner: Digest,
     /// Of path and body.
@@ -76,8 +74,7 @@ impl Runner {
     pub(super) async fn answer(&self, job: Job) -> Response<Body> {
         let manner = Manner {
             wire: job.wire,
-            streams: job.streams,
-            keep_alive: job.keep_alive,
+            streams: job.request.streams(),
         };
         let key = Digest::of_parts([&job.owner.as_bytes()[..], &job.key.as_bytes()[..]]);
         let joined = match job.is_retry {

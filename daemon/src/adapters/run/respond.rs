@@ -26,7 +26,6 @@ const DROPPED: HeaderName = HeaderName::from_static("x-mcpbridge-dropped");
 pub(super) struct Manner {
     pub(super) wire: Wire,
     pub(super) streams: bool,
-    pub(super) keep_alive: &'static [u8],
 }
 
 pub(super) async fn respond(mut pieces: Reader<Piece>, manner: Manner) -> Response<Body> {
@@ -35,8 +34,8 @@ pub(super) async fn respond(mut pieces: Reader<Piece>, manner: Manner) -> Respon
     match pieces.recv().await {
         Some(Piece::Begin { dropped }) => {
             let mut response = match streams {
-                true => event_stream(pieces, manner),
-                false => whole(pieces, manner).await,
+                true => event_stream(pieces, wire),
+                false => whole(pieces, wire).await,
             };
             problem::identify(wire, response.headers_mut());
             if let Ok(dropped) = HeaderValue::try_from(dropped.join(", "))
@@ -52,11 +51,11 @@ pub(super) async fn respond(mut pieces: Reader<Piece>, manner: Manner) -> Respon
     }
 }
 
-fn event_stream(pieces: Reader<Piece>, manner: Manner) -> Response<Body> {
+fn event_stream(pieces: Reader<Piece>, wire: Wire) -> Response<Body> {
     let body = stream::unfold(Some(pieces), move |pieces| async move {
         let mut pieces = pieces?;
         let frames = match timeout(SILENCE, pieces.recv()).await {
-            Err(_) => Bytes::from_static(manner.keep_alive),
+            Err(_) => Bytes::from_static(keep_alive(wire)),
             Ok(Some(Piece::Frames(frames))) => frames,
             // What ends an answer was shown in frames.
             Ok(Some(_)) => return None,
@@ -74,9 +73,18 @@ fn event_stream(pieces: Reader<Piece>, manner: Manner) -> Response<Body> {
     response
 }
 
+/// What keeps a stream's connection alive and says nothing: comments are ignored by every client, and
+/// those of Messages know a ping.
+fn keep_alive(wire: Wire) -> &'static [u8] {
+    match wire {
+        Wire::Responses | Wire::Chat => b": keep-alive\n\n",
+        Wire::Messages => b"event: ping\ndata: {\"type\":\"ping\"}\n\n",
+    }
+}
+
 /// The status can be chosen as long as the answer comes soon; after that blanks keep the client, and
 /// what comes is part of a success.
-async fn whole(mut pieces: Reader<Piece>, manner: Manner) -> Response<Body> {
+async fn whole(mut pieces: Reader<Piece>, wire: Wire) -> Response<Body> {
     let soon = Instant::now() + SILENCE;
     loop {
         match timeout_at(soon, pieces.recv()).await {
@@ -86,9 +94,9 @@ async fn whole(mut pieces: Reader<Piece>, manner: Manner) -> Response<Body> {
             Ok(Some(Piece::Fail {
                 refusal, may_retry, ..
             })) => {
-                return problem::refusal(manner.wire, &refusal, may_retry);
+                return problem::refusal(wire, &refusal, may_retry);
             }
-            Ok(_) => return problem::refusal(manner.wire, &problem::interrupted(), true),
+            Ok(_) => return problem::refusal(wire, &problem::interrupted(), true),
         }
     }
 }

@@ -107,7 +107,7 @@ fn reason(
     let end = match ending {
         Ending::Model(end) => end,
         // The client sends the answer back as it is, and it goes on.
-        Ending::Cap | Ending::Cancelled => &End::Pause,
+        Ending::Cap => &End::Pause,
     };
     let reason = match end {
         End::Complete if last.is_some_and(|turn| waits(turn, reserved)) => "tool_use",

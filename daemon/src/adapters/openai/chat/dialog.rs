@@ -79,10 +79,6 @@ impl Dialog for ChatDialog {
         &self.request.model
     }
 
-    fn streams(&self) -> bool {
-        self.request.stream
-    }
-
     fn table(&self) -> &Table {
         &self.table
     }

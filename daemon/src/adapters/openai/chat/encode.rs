@@ -188,8 +188,8 @@ impl ChatEncoder {
             }
             Ending::Model(End::MaxTokens | End::ContextWindow) | Ending::Cap => "length",
             Ending::Model(End::ContentFilter) => "content_filter",
-            Ending::Model(_) | Ending::Cancelled if self.calls.is_empty() => "stop",
-            Ending::Model(_) | Ending::Cancelled => "tool_calls",
+            Ending::Model(_) if self.calls.is_empty() => "stop",
+            Ending::Model(_) => "tool_calls",
         };
         self.chunk(Object::new(), Some(self.finish_reason), frames);
         if self.shows_usage {
@@ -247,10 +247,6 @@ impl Encoder for ChatEncoder {
                 self.fail(problem::body(Wire::Chat, refusal).to_string(), frames);
             }
         }
-    }
-
-    fn keep_alive(&self) -> &'static [u8] {
-        b": keep-alive\n\n"
     }
 
     fn object(&self) -> String {

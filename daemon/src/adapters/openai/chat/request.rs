@@ -19,7 +19,7 @@ use crate::mcp::edit::Members;
 pub(super) struct ChatRequest {
     pub(super) body: String,
     pub(super) model: String,
-    pub(super) stream: bool,
+    stream: bool,
     /// The client wants to see the usage in the stream.
     pub(super) shows_usage: bool,
     pub(super) limits: Limits,
@@ -121,6 +121,10 @@ fn functions(tools: &[&RawValue]) -> Vec<String> {
 }
 
 impl Request for ChatRequest {
+    fn streams(&self) -> bool {
+        self.stream
+    }
+
     fn servers(&self) -> &[ServerEntry] {
         &self.entries
     }
