@@ -63,6 +63,7 @@ impl Cross {
         let url = format!("{}{path}", self.scenario.daemon.base_url());
         let request = self.http.post(url).bearer_auth(&self.token);
         let request = request.header(header::CONTENT_TYPE, "application/json");
+        let request = request.header("anthropic-version", "2023-06-01");
         let request = request.header("anthropic-beta", "mcp-client-2025-11-20");
         let request = request.body(body.to_string());
         wait::within("an answer", request.send()).await.unwrap()

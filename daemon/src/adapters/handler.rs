@@ -10,7 +10,7 @@ use http::{HeaderMap, Method, Request, StatusCode, header};
 
 use super::refusal::Refusal;
 use super::route::Target;
-use super::{Adapters, local, pass, problem};
+use super::{Adapters, local, problem};
 use crate::http::is_from_another_site;
 use crate::types::{Caller, Channel, Process};
 use crate::vendors::Visitor;
@@ -101,6 +101,6 @@ fn may_ask(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
 async fn handle(adapters: &Adapters, incoming: Incoming) -> Result<Response, Refusal> {
     match local::answer(adapters, &incoming).await {
         Some(answered) => answered,
-        None => pass::pass(&adapters.vendors, incoming).await,
+        None => local::pass(adapters, incoming).await,
     }
 }

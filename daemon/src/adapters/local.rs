@@ -16,8 +16,10 @@ use super::event::Wire;
 use super::handler::Incoming;
 use super::kept;
 use super::openai;
+use super::pass;
 use super::refusal::Refusal;
 use super::run::{Job, Model};
+use super::translate::without_foreign_reasoning;
 use crate::config::Api;
 use crate::mcp::edit::Members;
 use crate::types::Digest;
@@ -47,6 +49,21 @@ pub(super) async fn answer(
         (Api::Openai, "/chat/completions") => chat(adapters, incoming, body).await,
         _ => None,
     }
+}
+
+/// To the vendor, as it is; but it refuses what the other vendor's model thought, which a client carries
+/// that had that one's model before.
+pub(super) async fn pass(adapters: &Adapters, mut incoming: Incoming) -> Result<Response, Refusal> {
+    let path = incoming.target.path.as_str();
+    if matches!(
+        path,
+        "/responses" | "/v1/messages" | "/v1/messages/count_tokens"
+    ) && let Ok(body) = str::from_utf8(&incoming.body)
+        && let Some(own) = without_foreign_reasoning(incoming.target.wire(), body)
+    {
+        incoming.body = own.into();
+    }
+    pass::pass(&adapters.vendors, incoming).await
 }
 
 async fn responses(

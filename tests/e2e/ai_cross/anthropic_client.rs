@@ -240,6 +240,7 @@ async fn what_a_gpt_model_cannot_do_is_refused_by_name() {
             "tools[0].type",
         ),
         ("container", json!("c"), "container"),
+        ("thread", json!({ "id": "t" }), "thread"),
         (
             "messages",
             json!([{ "role": "user", "content": [{ "type": "image", "source": { "type": "file", "file_id": "f" } }] }]),
@@ -259,7 +260,38 @@ async fn what_a_gpt_model_cannot_do_is_refused_by_name() {
         assert_eq!(error["error"]["type"], "invalid_request_error");
         let said = error["error"]["message"].as_str().unwrap();
         assert!(said.starts_with(&format!("{param}: ")), "{said}");
+        // By this SDKs know that they have to send the history themselves.
+        let code = (param == "thread").then_some("thread_unsupported_request");
+        assert_eq!(error["error"]["details"]["error_code"].as_str(), code);
     }
     assert!(cross.openai.turns().is_empty(), "nothing went up");
+    cross.finish().await;
+}
+
+#[tokio::test]
+async fn a_model_of_the_own_vendor_takes_a_conversation_over() {
+    let cross = Cross::start().await;
+    cross
+        .openai
+        .push(Turn::new().thinking("Hm.").and_text("Four."));
+    let mut body = asking("2 + 2?");
+    body["thinking"] = json!({ "type": "adaptive" });
+    let answer = object(cross.post(PATH, &body).await).await;
+    assert_eq!(block_types(&answer), ["thinking", "text"]);
+
+    body["model"] = json!(CLAUDE);
+    let messages = body["messages"].as_array_mut().unwrap();
+    messages.extend([
+        json!({ "role": "assistant", "content": answer["content"] }),
+        json!({ "role": "user", "content": "Sure?" }),
+    ]);
+    cross.anthropic.push(Turn::text("Yes."));
+    let sure = object(cross.post(PATH, &body).await).await;
+    assert_eq!(sure["content"][0]["text"], "Yes.");
+    let seen = cross.anthropic.turn(1).await.json();
+    assert_eq!(
+        seen["messages"][1]["content"],
+        json!([answer["content"][1]])
+    );
     cross.finish().await;
 }

@@ -329,3 +329,26 @@ fn texts(seen: &Seen) -> Vec<String> {
         .map(text)
         .collect()
 }
+
+#[tokio::test]
+async fn a_model_of_the_own_vendor_takes_a_conversation_over() {
+    let cross = Cross::start().await;
+    cross
+        .anthropic
+        .push(Turn::new().thinking("Hm.").and_text("Four."));
+    let question = json!({ "role": "user", "content": "2 + 2?" });
+    let first = json!({ "model": CLAUDE, "input": [question], "store": false,
+                        "reasoning": { "effort": "low" } });
+    let answer = object(cross.post(PATH, first).await).await;
+    assert_eq!(output_types(&answer), ["reasoning", "message"]);
+
+    let again = json!({ "role": "user", "content": "Sure?" });
+    let (thought, said) = (&answer["output"][0], &answer["output"][1]);
+    let next = json!({ "model": GPT, "input": [question, thought, said, again], "store": false });
+    cross.openai.push(Turn::text("Yes."));
+    let sure = object(cross.post(PATH, next).await).await;
+    assert_eq!(sure["output"][0]["content"][0]["text"], "Yes.");
+    let seen = cross.openai.turn(1).await.json();
+    assert_eq!(seen["input"], json!([question, said, again]));
+    cross.finish().await;
+}

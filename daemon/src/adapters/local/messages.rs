@@ -5,12 +5,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{job, model_name};
+use super::{job, model_name, pass};
+use crate::adapters::Adapters;
 use crate::adapters::anthropic::{MessagesRequest, upstream_betas};
 use crate::adapters::event::Wire;
 use crate::adapters::handler::Incoming;
 use crate::adapters::refusal::Refusal;
-use crate::adapters::{Adapters, pass};
 use crate::config::Api;
 
 const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
@@ -80,7 +80,7 @@ async fn counted(
         body: request.count(found, listings)?.into(),
         visitor: incoming.visitor.clone(),
     };
-    pass::pass(&adapters.vendors, counted).await
+    pass(adapters, counted).await
 }
 
 /// None if the vendor can do all of it.

@@ -1,14 +1,12 @@
 //! What is read from output items, and those that are put together here.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::adapters::event::{Block, Content, FunctionCall, Kind};
 use crate::adapters::raw::{Object, list};
-use crate::adapters::translate::{Origin, is_wrapped, wrap};
-use crate::mcp::edit::{self, Edit, Members};
+use crate::adapters::translate::{Origin, wrap};
+use crate::mcp::edit::Members;
 
 /// Stands between the parts of a summary where they become one text.
 pub const PARAGRAPH: &str = "\n\n";
@@ -180,37 +178,6 @@ pub fn reasoning(id: Option<&str>, text: &str, sealed: Option<&str>) -> Box<RawV
 pub fn sealed(block: &Block) -> Option<String> {
     let native = block.native.as_ref()?;
     Some(wrap(Origin::Anthropic, native.get()))
-}
-
-/// `body` without reasoning of vendors of another language, for a vendor of this one.
-pub fn without_sealed(body: &str) -> Cow<'_, str> {
-    let Ok(members) = Members::of(body) else {
-        return body.into();
-    };
-    let input = members.get("input").map(RawValue::get).unwrap_or_default();
-    let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(input) else {
-        return body.into();
-    };
-    let kept: Vec<&str> = items
-        .iter()
-        .filter(|item| !is_sealed(item))
-        .map(|item| item.get())
-        .collect();
-    if kept.len() == items.len() {
-        return body.into();
-    }
-    let edits = [("input", Edit::Put(list(kept).into()))];
-    edit::object(body, &edits).map_or_else(|_| body.into(), Cow::Owned)
-}
-
-fn is_sealed(item: &RawValue) -> bool {
-    #[derive(Deserialize)]
-    struct Sealed {
-        encrypted_content: Option<String>,
-    }
-    let item = serde_json::from_str::<Sealed>(item.get()).ok();
-    item.and_then(|item| item.encrypted_content)
-        .is_some_and(|text| is_wrapped(&text))
 }
 
 pub fn function_call(id: &str, status: &str, call: &FunctionCall) -> Box<RawValue> {

@@ -13,8 +13,8 @@ use hyper::body::Incoming;
 use super::super::anthropic::decode::Decoder as MessagesDecoder;
 use super::super::dialect::Decoder;
 use super::super::event::{Event, Wire};
+use super::super::openai::ResponsesDecoder;
 use super::super::openai::chat::ChatDecoder;
-use super::super::openai::{ResponsesDecoder, items};
 use super::super::refusal::Refusal;
 use super::super::translate;
 use super::drive::Halt;
@@ -123,16 +123,12 @@ impl Model {
         let translated = match (wire, self.wire) {
             (Wire::Responses, Wire::Messages) => translate::to_messages(&body),
             (Wire::Messages, Wire::Responses) => translate::to_responses(&body),
-            (Wire::Messages, Wire::Messages) => {
-                return Ok((translate::without_foreign_thinking(body), Vec::new()));
+            _ => {
+                let own = translate::without_foreign_reasoning(wire, &body);
+                return Ok((own.unwrap_or(body), Vec::new()));
             }
-            (Wire::Responses, Wire::Responses) => {
-                return Ok((items::without_sealed(&body).into_owned(), Vec::new()));
-            }
-            _ => return Ok((body, Vec::new())),
         };
-        let translated = translated
-            .map_err(|unmappable| Refusal::invalid(unmappable.param, unmappable.message))?;
+        let translated = translated.map_err(Refusal::from)?;
         Ok((translated.body, translated.dropped))
     }
 

@@ -1,18 +1,26 @@
-//! Reasoning that a client of the Messages API carried for an OpenAI model, on its way to Anthropic: the
-//! client has changed the model in the middle of a conversation.
+//! Reasoning that a client carried for a model of the other vendor, on its way to a model of its own:
+//! the client has changed the model in the middle of a conversation, and no vendor takes what another
+//! one's model thought.
 
 use serde_json::value::RawValue;
 
 use super::fields::Fields;
 use super::thinking::{MARK, is_wrapped};
+use crate::adapters::event::Wire;
 use crate::adapters::raw::list;
 use crate::mcp::edit::{self, Edit, Members};
 
-/// The Messages body without the other vendor's reasoning. What is left keeps its bytes.
-pub fn without_foreign_thinking(body: String) -> String {
-    match body.contains(MARK) {
-        true => filtered(&body, "messages", message).unwrap_or(body),
-        false => body,
+/// The body, in the language `wire`, without the other vendor's reasoning; None if it has none. What is
+/// left keeps its bytes.
+pub fn without_foreign_reasoning(wire: Wire, body: &str) -> Option<String> {
+    if !body.contains(MARK) {
+        return None;
+    }
+    match wire {
+        Wire::Responses => filtered(body, "input", own),
+        Wire::Messages => filtered(body, "messages", message),
+        // It has no place for any.
+        Wire::Chat => None,
     }
 }
 
@@ -30,21 +38,29 @@ fn message(message: &RawValue) -> Option<String> {
     if !whole.contains(MARK) {
         return Some(whole.to_owned());
     }
-    let keep = |block: &RawValue| Some(block.get().to_owned()).filter(|_| !is_foreign(block));
-    match filtered(whole, "content", keep) {
+    match filtered(whole, "content", own) {
         Some(left) if Members::of(&left).ok()?.get("content")?.get() == "[]" => None,
         Some(left) => Some(left),
         None => Some(whole.to_owned()),
     }
 }
 
-fn is_foreign(block: &RawValue) -> bool {
-    let Ok(block) = Fields::of(block) else {
+/// The block or item, unless it is such reasoning.
+fn own(element: &RawValue) -> Option<String> {
+    (!is_foreign(element)).then(|| element.get().to_owned())
+}
+
+fn is_foreign(element: &RawValue) -> bool {
+    let Ok(fields) = Fields::of(element) else {
         return false;
     };
-    let is_thinking = block.kind().is_ok_and(|kind| kind == "thinking");
-    let signature = block.text("signature").ok().flatten();
-    is_thinking && signature.is_some_and(|signature| is_wrapped(&signature))
+    let kind = fields.kind().unwrap_or_default();
+    let proof = match kind.as_ref() {
+        "thinking" => fields.text("signature"),
+        "reasoning" => fields.text("encrypted_content"),
+        _ => return false,
+    };
+    proof.is_ok_and(|proof| proof.is_some_and(|proof| is_wrapped(&proof)))
 }
 
 #[cfg(test)]
@@ -61,23 +77,47 @@ mod tests {
         let body = format!(
             r#"{{"messages":[{user},{{"role":"assistant","content":[{thinking}]}},{user},{{"role":"assistant","content":[{thinking},{text}]}},{user}]}}"#
         );
+        let left = format!(
+            r#"{{"messages":[{user},{user},{{"role":"assistant","content":[{text}]}},{user}]}}"#
+        );
+        assert_eq!(without_foreign_reasoning(Wire::Messages, &body), Some(left));
+    }
+
+    #[test]
+    fn an_item_is_left_out_and_the_others_keep_their_bytes() {
+        let foreign = wrap(Origin::Anthropic, r#"{"type":"thinking"}"#);
+        let user = r#"{ "role":"user","content":"\u00e4" }"#;
+        let own = r#"{"type":"reasoning","encrypted_content":"gAAA","n":1.0}"#;
+        let body = format!(
+            r#"{{"input":[{user},{{"type":"reasoning","encrypted_content":"{foreign}"}},{own}],"x":1.0}}"#
+        );
         assert_eq!(
-            without_foreign_thinking(body),
-            format!(
-                r#"{{"messages":[{user},{user},{{"role":"assistant","content":[{text}]}},{user}]}}"#
-            )
+            without_foreign_reasoning(Wire::Responses, &body),
+            Some(format!(r#"{{"input":[{user},{own}],"x":1.0}}"#))
         );
     }
 
     #[test]
     fn what_has_none_stays_as_it_is() {
-        for body in [
-            r#"{ "messages": [ {"role":"assistant","content":[{"type":"thinking","signature":"Eu8="}]} ] }"#,
-            r#"{"messages": [{"role":"user","content":"mcpbridge.reasoning.x"}]}"#,
-            r#"mcpbridge.reasoning."#,
+        for (wire, body) in [
+            (
+                Wire::Messages,
+                r#"{"messages":[{"role":"assistant","content":[{"type":"thinking","signature":"Eu8="}]}]}"#,
+            ),
+            (
+                Wire::Messages,
+                r#"{"messages":[{"role":"user","content":"mcpbridge.reasoning.x"}]}"#,
+            ),
+            (
+                Wire::Responses,
+                r#"{"input":[{"type":"message","encrypted_content":"mcpbridge.reasoning.x"}]}"#,
+            ),
+            (Wire::Responses, r#"{"input":"mcpbridge.reasoning.x"}"#),
+            (Wire::Chat, r#"{"messages":["mcpbridge.reasoning.x"]}"#),
+            (Wire::Messages, "mcpbridge.reasoning."),
         ] {
-            let left = without_foreign_thinking(body.to_owned());
-            assert_eq!(left.replace(' ', ""), body.replace(' ', ""));
+            let left = without_foreign_reasoning(wire, body);
+            assert_eq!(left.as_deref().unwrap_or(body), body);
         }
     }
 }

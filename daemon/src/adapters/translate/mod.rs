@@ -21,8 +21,8 @@ mod to_messages;
 mod to_responses;
 
 pub use fields::Unmappable;
-pub use foreign::without_foreign_thinking;
-pub use thinking::{Origin, is_wrapped, wrap};
+pub use foreign::without_foreign_reasoning;
+pub use thinking::{Origin, wrap};
 pub use to_messages::to_messages;
 pub use to_responses::to_responses;
 

@@ -59,7 +59,7 @@ pub(super) fn unwrap(origin: Origin, text: &str) -> Option<String> {
 
 /// Whether `text` is reasoning that we wrapped, of any vendor and version. Such a text must not reach
 /// the vendor whose field it stands in.
-pub fn is_wrapped(text: &str) -> bool {
+pub(super) fn is_wrapped(text: &str) -> bool {
     text.starts_with(MARK)
 }
 
