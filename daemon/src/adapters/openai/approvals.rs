@@ -17,11 +17,7 @@ pub(super) fn decided(
     found: &Found,
     foreign: &HashSet<String>,
 ) -> Result<Vec<Decided>, Refusal> {
-    let heads: Vec<Head> = request
-        .input
-        .iter()
-        .map(|item| Head::of(item).unwrap_or_default())
-        .collect();
+    let heads: Vec<&Head> = request.input.iter().map(|item| &item.head).collect();
     let mut decided: Vec<Decided> = Vec::new();
     let mut seen = HashSet::new();
     for (at, head) in heads.iter().enumerate() {
@@ -68,18 +64,18 @@ pub(super) fn decided(
 
 /// Approval requests of servers that the vendor executes; they are answered there.
 pub(super) fn foreign(request: &ResponsesRequest, found: &Found) -> HashSet<String> {
-    let chained = found.chain.iter().flat_map(|record| &record.hidden);
-    let heads = chained
-        .chain(&request.input)
-        .filter_map(|item| Head::of(item));
-    let is_foreign = |head: &Head| {
+    if request.elsewhere.is_empty() {
+        return HashSet::new();
+    }
+    let foreign = |head: &Head| {
         let label = head.server_label.as_ref();
-        head.is_request() && label.is_some_and(|label| request.elsewhere.contains(label))
+        let is_foreign = label.is_some_and(|label| request.elsewhere.contains(label));
+        head.id.clone().filter(|_| is_foreign && head.is_request())
     };
-    heads
-        .filter(is_foreign)
-        .filter_map(|head| head.id)
-        .collect()
+    let chained = found.chain.iter().flat_map(|record| &record.hidden);
+    let chained = chained.filter_map(|item| foreign(&Head::of(item)));
+    let resent = request.input.iter().filter_map(|item| foreign(&item.head));
+    chained.chain(resent).collect()
 }
 
 fn in_chain<'a>(approval: &str, found: &'a Found) -> Option<&'a OpenCall> {
@@ -91,9 +87,9 @@ fn in_chain<'a>(approval: &str, found: &'a Found) -> Option<&'a OpenCall> {
 }
 
 /// An answer that the model's own later words show to be settled.
-fn is_history(at: usize, approval: &str, heads: &[Head]) -> bool {
+fn is_history(at: usize, approval: &str, heads: &[&Head]) -> bool {
     let mut later = heads.iter().skip(at + 1);
-    later.any(Head::is_output)
+    later.any(|head| head.is_output())
         || heads.iter().any(|head| {
             head.kind.as_deref() == Some("mcp_call")
                 && head.approval_request_id.as_deref() == Some(approval)
@@ -114,7 +110,7 @@ fn gone(approval: &str, found: &Found) -> String {
 }
 
 /// What the client shows as asked must be what was asked.
-fn unaltered(open: &OpenCall, heads: &[Head]) -> Result<(), Refusal> {
+fn unaltered(open: &OpenCall, heads: &[&Head]) -> Result<(), Refusal> {
     let resent = heads
         .iter()
         .enumerate()
@@ -159,7 +155,7 @@ fn served(at: usize, open: &OpenCall, request: &ResponsesRequest) -> Result<(), 
 }
 
 /// The model goes on only when every call of its turn has an output.
-fn complete(decided: &[Decided], heads: &[Head], found: &Found) -> Result<(), Refusal> {
+fn complete(decided: &[Decided], heads: &[&Head], found: &Found) -> Result<(), Refusal> {
     let chained = found.chain.last().map(|record| record.open.as_slice());
     let chained = chained
         .unwrap_or_default()
@@ -186,7 +182,7 @@ fn complete(decided: &[Decided], heads: &[Head], found: &Found) -> Result<(), Re
 }
 
 /// The open requests in the order of the model.
-fn in_order<'a>(heads: &'a [Head], found: &'a Found) -> Vec<&'a String> {
+fn in_order<'a>(heads: &[&'a Head], found: &'a Found) -> Vec<&'a String> {
     let chained = found
         .chain
         .last()

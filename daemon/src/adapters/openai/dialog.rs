@@ -304,7 +304,12 @@ impl Dialog for ResponsesDialog {
             version: names::VERSION,
             open,
             object: raw(object.to_owned()),
-            input: self.request.input.clone(),
+            input: self
+                .request
+                .input
+                .iter()
+                .map(|item| item.json.clone())
+                .collect(),
         });
         (record, kept)
     }

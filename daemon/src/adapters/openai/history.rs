@@ -30,10 +30,24 @@ pub(super) struct Head {
     pub(super) reason: Option<String>,
 }
 
+/// An item of the client's input, read once.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) head: Head,
+    pub(super) json: Box<RawValue>,
+}
+
+impl Item {
+    pub(super) fn of(json: Box<RawValue>) -> Self {
+        let head = Head::of(&json);
+        Self { head, json }
+    }
+}
+
 impl Head {
-    /// None for what is no item. Members of other items that are called the same may be anything.
-    pub(super) fn of(item: &RawValue) -> Option<Self> {
-        #[derive(Deserialize)]
+    /// Empty for what is no item. Members of other items that are called the same may be anything.
+    pub(super) fn of(item: &RawValue) -> Self {
+        #[derive(Default, Deserialize)]
         struct Named {
             #[serde(rename = "type")]
             kind: Option<String>,
@@ -41,15 +55,15 @@ impl Head {
             role: Option<String>,
         }
         if let Ok(head) = serde_json::from_str(item.get()) {
-            return Some(head);
+            return head;
         }
-        let named: Named = serde_json::from_str(item.get()).ok()?;
-        Some(Self {
+        let named: Named = serde_json::from_str(item.get()).unwrap_or_default();
+        Self {
             kind: named.kind,
             id: named.id,
             role: named.role,
             ..Self::default()
-        })
+        }
     }
 
     fn is(&self, kind: &str) -> bool {
@@ -129,7 +143,7 @@ pub(super) struct History<'a> {
     foreign: &'a HashSet<String>,
     /// Calls that get an output later on.
     answered: HashSet<String>,
-    /// Calls that stand in the transcript.
+    /// Calls that stand in the transcript, or will when their group ends.
     called: HashSet<String>,
     out: Vec<Box<RawValue>>,
     group: Group,
@@ -165,8 +179,8 @@ impl<'a> History<'a> {
         }
     }
 
-    pub(super) fn hidden(mut self, input: &[Box<RawValue>]) -> Vec<Box<RawValue>> {
-        for head in input.iter().filter_map(|item| Head::of(item)) {
+    pub(super) fn hidden(mut self, input: &[Item]) -> Vec<Box<RawValue>> {
+        for Item { head, .. } in input {
             if head.is("mcp_call") {
                 self.answered.extend(head.id.as_deref().map(ids::call_of));
             }
@@ -176,8 +190,8 @@ impl<'a> History<'a> {
                 self.answered.insert(self.call_of(request));
             }
         }
-        for item in input {
-            self.item(item);
+        for Item { head, json } in input {
+            self.item(head, json);
         }
         self.flush();
         self.out
@@ -192,10 +206,7 @@ impl<'a> History<'a> {
         }
     }
 
-    fn item(&mut self, item: &RawValue) {
-        let Some(head) = Head::of(item) else {
-            return self.plain(item);
-        };
+    fn item(&mut self, head: &Head, item: &RawValue) {
         let is_named = |label: &String| Some(label) == head.server_label.as_ref();
         let is_answered = head
             .answers()
@@ -203,14 +214,14 @@ impl<'a> History<'a> {
         if is_answered || self.elsewhere.iter().any(is_named) {
             return self.plain(item);
         }
-        if let Some(fragment) = self.fragment(&head, item) {
+        if let Some(fragment) = self.fragment(head, item) {
             return self.join(fragment.clone());
         }
         match head.kind.as_deref() {
             Some("mcp_list_tools") => {}
-            Some("mcp_call") => self.call(&head, item),
-            Some("mcp_approval_request") => self.request(&head),
-            Some("mcp_approval_response") => self.response(&head),
+            Some("mcp_call") => self.call(head, item),
+            Some("mcp_approval_request") => self.request(head),
+            Some("mcp_approval_response") => self.response(head),
             _ => self.plain(item),
         }
     }
@@ -233,6 +244,8 @@ impl<'a> History<'a> {
             self.flush();
             self.group.turn = Some(fragment.turn.clone());
         }
+        let calls = fragment.call.iter().filter_map(|item| call_id_of(item));
+        self.called.extend(calls);
         self.group.parts.push((fragment.at, fragment));
     }
 
@@ -248,7 +261,7 @@ impl<'a> History<'a> {
         let call_id = ids::call_of(head.id.as_deref().unwrap_or_default());
         let ended: Ended<'_> = serde_json::from_str(item.get()).unwrap_or_default();
         let output = outcome::hidden_again(&call_id, ended.output.as_deref(), ended.error);
-        let call = match self.is_called(&call_id) {
+        let call = match self.called.contains(&call_id) {
             true => Vec::new(),
             false => vec![items::hidden_call(&self.function(head, call_id))],
         };
@@ -287,14 +300,6 @@ impl<'a> History<'a> {
         });
     }
 
-    fn is_called(&self, call_id: &str) -> bool {
-        let waiting = self.group.parts.iter().flat_map(|(_, part)| &part.call);
-        self.called.contains(call_id)
-            || waiting
-                .filter_map(|item| call_id_of(item))
-                .any(|id| id == call_id)
-    }
-
     fn function(&self, head: &Head, call_id: String) -> FunctionCall {
         let (label, tool) = (
             head.server_label.as_deref().unwrap_or_default(),
@@ -322,8 +327,6 @@ impl<'a> History<'a> {
         parts.sort_by_key(|(at, _)| *at);
         let mut outputs = Vec::new();
         for (_, part) in parts {
-            self.called
-                .extend(part.call.iter().filter_map(|item| call_id_of(item)));
             self.out.extend(part.call);
             outputs.extend(part.output);
         }

@@ -1,8 +1,10 @@
 //! Ids that the client sees. Those of calls are derived from the vendor's, so that a resent item leads
 //! back to its call without any record.
 
-/// In every id that is made up here, so that it is recognised when it comes back.
-const MARK: &str = "mb";
+/// How ids begin that are made up here, so that they are recognised when they come back. Vendors' ids are
+/// hexadecimal.
+const RESPONSE: &str = "resp_mb";
+const LISTING: &str = "mcpl_mb";
 
 const MCP: &str = "mcp_";
 const APPROVAL: &str = "mcpr_";
@@ -12,15 +14,17 @@ const FOREIGN: &str = "toolu_";
 
 /// A response's own id; `random` is 32 hexadecimal digits or more.
 pub fn response(random: &str) -> String {
-    format!("resp_{MARK}{random}")
+    format!("{RESPONSE}{random}")
 }
 
-/// Whether it was made up here, of a response or a listing. Vendors' ids are hexadecimal.
+/// Whether it was made up here, of a response or a listing.
 pub fn is_made(id: &str) -> bool {
-    let rest = id
-        .strip_prefix("resp_")
-        .or_else(|| id.strip_prefix("mcpl_"));
-    rest.is_some_and(|rest| rest.starts_with(MARK))
+    id.starts_with(RESPONSE) || id.starts_with(LISTING)
+}
+
+/// Whether `text` may hold the id of a listing that was made up here.
+pub fn has_listing(text: &str) -> bool {
+    text.contains(LISTING)
 }
 
 /// For an item of the response `response` that has no id of the vendor's.

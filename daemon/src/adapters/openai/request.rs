@@ -1,14 +1,15 @@
 //! A request for a response, as far as it is read before anything is asked.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::dialog::ResponsesDialog;
 use super::entry::{Entries, Entry, kind};
+use super::history::{Head, Item, listed_tools};
+use super::ids;
 use super::items::CLIENT_ITEMS;
-use super::{history, ids};
 use crate::adapters::dialect::{Dialog, Limits, Request, ServerEntry, Table};
 use crate::adapters::names::mangle;
 use crate::adapters::raw::Object;
@@ -39,9 +40,11 @@ pub(super) struct ResponsesRequest {
     servers: Vec<ServerEntry>,
     /// Labels of servers that the vendor executes.
     pub(super) elsewhere: Vec<String>,
-    pub(super) input: Vec<Box<RawValue>>,
+    pub(super) input: Vec<Item>,
     /// Functions of the client.
-    pub(super) functions: Vec<String>,
+    functions: Vec<String>,
+    /// By label, the tools of the listings that the client sends back.
+    resent: HashMap<String, Vec<Tool>>,
 }
 
 /// With `is_foreign` the model's vendor speaks another language, so nothing can pass as it is.
@@ -58,24 +61,31 @@ pub fn parse(
     };
     let tools: Vec<&RawValue> = list(members.get("tools"));
     let entries = Entries::of(&tools, gateway)?;
-    let input = input(members.get("input"));
-    if entries.ours.is_empty() && !is_foreign && !continues_ours(&members, &tools, &input) {
+    if entries.ours.is_empty() && !is_foreign && !continues_ours(body, &members, &tools) {
         return Ok(Parsed::Plain);
     }
     unique(&members)?;
-    let request = read(body, &members, entries, input)?;
+    let request = read(body, &members, entries)?;
     Ok(Parsed::Ours(Box::new(request)))
 }
 
 /// The client left its servers out, and what it continues is still ours.
-fn continues_ours(members: &Members<'_>, tools: &[&RawValue], input: &[Box<RawValue>]) -> bool {
+fn continues_ours(body: &str, members: &Members<'_>, tools: &[&RawValue]) -> bool {
     let previous = members.get("previous_response_id").and_then(string);
-    let has_mcp = tools
-        .iter()
-        .any(|tool| kind(tool).as_deref() == Some("mcp"));
-    let mut heads = input.iter().filter_map(|item| history::Head::of(item));
-    previous.is_some_and(|id| ids::is_made(&id))
-        || (!has_mcp && heads.any(|head| head.id.is_some_and(|id| ids::is_made(&id))))
+    if previous.is_some_and(|id| ids::is_made(&id)) {
+        return true;
+    }
+    // Most requests are none of ours, and their history may be long.
+    if !ids::has_listing(body)
+        || tools
+            .iter()
+            .any(|tool| kind(tool).as_deref() == Some("mcp"))
+    {
+        return false;
+    }
+    let input = list(members.get("input")).into_iter();
+    let mut ids = input.filter_map(|item| Head::of(item).id);
+    ids.any(|id| ids::is_made(&id))
 }
 
 /// Readers may differ in which of two they take.
@@ -90,12 +100,7 @@ fn unique(members: &Members<'_>) -> Result<(), Refusal> {
     }
 }
 
-fn read(
-    body: &str,
-    members: &Members<'_>,
-    entries: Entries,
-    input: Vec<Box<RawValue>>,
-) -> Result<ResponsesRequest, Refusal> {
+fn read(body: &str, members: &Members<'_>, entries: Entries) -> Result<ResponsesRequest, Refusal> {
     refuse_unsupported(members)?;
     let Some(model) = optional::<String>(members, "model")? else {
         let message = "Missing required parameter: 'model'.";
@@ -103,7 +108,9 @@ fn read(
         return Err(refusal.with_code("missing_required_parameter"));
     };
     let previous: Option<String> = optional(members, "previous_response_id")?;
-    Ok(ResponsesRequest {
+    let input = input(members.get("input"));
+    let servers = entries.ours.iter().map(|entry| entry.server.clone());
+    let mut request = ResponsesRequest {
         body: body.to_owned(),
         model,
         stream: optional(members, "stream")?.unwrap_or(false),
@@ -114,16 +121,15 @@ fn read(
             parallel: optional(members, "parallel_tool_calls")?.unwrap_or(true),
         },
         max_output_tokens: optional(members, "max_output_tokens")?,
-        servers: entries
-            .ours
-            .iter()
-            .map(|entry| entry.server.clone())
-            .collect(),
+        servers: servers.collect(),
         entries: entries.ours,
         elsewhere: entries.elsewhere,
         functions: functions(members, &input),
         input,
-    })
+        resent: HashMap::new(),
+    };
+    request.resent = request.resent();
+    Ok(request)
 }
 
 fn refuse_unsupported(members: &Members<'_>) -> Result<(), Refusal> {
@@ -164,16 +170,16 @@ impl Request for ResponsesRequest {
     }
 
     fn references(&self) -> References {
-        let heads = || self.input.iter().filter_map(|item| history::Head::of(item));
+        let heads = || self.input.iter().map(|item| &item.head);
         let mut items: Vec<String> = heads()
-            .flat_map(|head| [head.id, head.approval_request_id])
+            .flat_map(|head| [&head.id, &head.approval_request_id])
             .flatten()
+            .cloned()
             .collect();
         items.sort_unstable();
         items.dedup();
-        let pins = heads()
-            .filter(history::Head::is_listing)
-            .filter_map(|head| head.id);
+        let listings = heads().filter(|head| head.is_listing());
+        let pins = listings.filter_map(|head| head.id.clone());
         References {
             parent: self.previous.clone(),
             items,
@@ -188,10 +194,10 @@ impl Request for ResponsesRequest {
 
     fn pinned(&self, entry: &ServerEntry, found: &Found) -> Option<Listing> {
         let known = found.chain.last().map(|record| record.listings.iter());
-        let pinned = self.input.iter().rev().filter_map(|item| {
-            let head = history::Head::of(item).filter(history::Head::is_listing)?;
-            found.pins.get(&head.id?)
-        });
+        let heads = self.input.iter().rev().map(|item| &item.head);
+        let pinned = heads
+            .filter(|head| head.is_listing())
+            .filter_map(|head| found.pins.get(head.id.as_ref()?));
         let mut kept = known.into_iter().flatten().chain(pinned.flatten());
         let is_meant =
             |listing: &&Listing| listing.label == entry.label && listing.server == entry.server;
@@ -225,39 +231,43 @@ impl Request for ResponsesRequest {
 impl ResponsesRequest {
     /// The listing that the client sends back, where nothing better is known.
     fn derived(&self, entry: &ServerEntry) -> Option<Listing> {
-        let mut taken: HashSet<String> = self.reserved().into_iter().collect();
-        let mut found = None;
-        // Names are given in the order of the entries, as they were the first time.
-        for each in &self.servers {
-            let mut tools = self.resent_tools(&each.label).unwrap_or_default();
-            for tool in &mut tools {
-                tool.function = mangle(&each.label, &tool.name, |name| taken.contains(name));
-                taken.insert(tool.function.clone());
-            }
-            if each.label == entry.label && !tools.is_empty() {
-                found = Some(tools);
-            }
-        }
+        let tools = self.resent.get(&entry.label)?;
         Some(Listing {
             label: entry.label.clone(),
             server: entry.server.clone(),
-            tools: found?,
+            tools: tools.clone(),
             known: true,
         })
     }
 
-    fn resent_tools(&self, label: &str) -> Option<Vec<Tool>> {
-        let mut items = self.input.iter().filter(|item| {
-            history::Head::of(item).is_some_and(|head| {
-                head.is_listing() && head.server_label.as_deref() == Some(label)
-            })
-        });
-        history::listed_tools(items.next()?)
+    /// Names are given in the order of the entries, as they were the first time.
+    fn resent(&self) -> HashMap<String, Vec<Tool>> {
+        let mut listings: HashMap<&str, &RawValue> = HashMap::new();
+        for Item { head, json } in self.input.iter().filter(|item| item.head.is_listing()) {
+            let label = head.server_label.as_deref().unwrap_or_default();
+            listings.entry(label).or_insert(json);
+        }
+        let mut taken: HashSet<String> = self.reserved().into_iter().collect();
+        let mut resent = HashMap::new();
+        for label in self.servers.iter().map(|entry| &entry.label) {
+            let listing = listings.get(label.as_str());
+            let mut tools = listing
+                .and_then(|item| listed_tools(item))
+                .unwrap_or_default();
+            for tool in &mut tools {
+                tool.function = mangle(label, &tool.name, |name| taken.contains(name));
+                taken.insert(tool.function.clone());
+            }
+            if !tools.is_empty() {
+                resent.insert(label.clone(), tools);
+            }
+        }
+        resent
     }
 }
 
 /// Names that the model may call and that the client answers.
-fn functions(members: &Members<'_>, input: &[Box<RawValue>]) -> Vec<String> {
+fn functions(members: &Members<'_>, input: &[Item]) -> Vec<String> {
     #[derive(Deserialize)]
     struct Named<'a> {
         #[serde(rename = "type")]
@@ -268,8 +278,8 @@ fn functions(members: &Members<'_>, input: &[Box<RawValue>]) -> Vec<String> {
     }
     let mut open: Vec<&RawValue> = list(members.get("tools"));
     // Some items bring tools along (`additional_tools`, `tool_search_output`).
-    for item in input {
-        if let Ok(Named { kind, tools, .. }) = serde_json::from_str(item.get())
+    for Item { json, .. } in input {
+        if let Ok(Named { kind, tools, .. }) = serde_json::from_str(json.get())
             && kind.as_deref() != Some("mcp_list_tools")
         {
             open.extend(list(tools));
@@ -292,18 +302,16 @@ fn functions(members: &Members<'_>, input: &[Box<RawValue>]) -> Vec<String> {
 }
 
 /// `input` as a list of items.
-fn input(value: Option<&RawValue>) -> Vec<Box<RawValue>> {
+fn input(value: Option<&RawValue>) -> Vec<Item> {
     let Some(value) = value else {
         return Vec::new();
     };
     if value.get().starts_with('"') {
         let item = Object::of_type("message").text("role", "user");
-        return vec![item.put("content", value.get()).done()];
+        return vec![Item::of(item.put("content", value.get()).done())];
     }
-    list(Some(value))
-        .into_iter()
-        .map(ToOwned::to_owned)
-        .collect()
+    let items = list(Some(value)).into_iter();
+    items.map(|item| Item::of(item.to_owned())).collect()
 }
 
 fn list(value: Option<&RawValue>) -> Vec<&RawValue> {

@@ -88,7 +88,7 @@ pub fn input_items(record: &Record, query: Option<&str>) -> Result<String, Refus
 
 /// An item with its id, which clients need not give.
 fn identified(item: &RawValue, response: &str, at: usize) -> (String, String) {
-    let head = Head::of(item).unwrap_or_default();
+    let head = Head::of(item);
     if let Some(id) = head.id {
         return (id, item.get().to_owned());
     }
