@@ -203,15 +203,16 @@ impl Conversations {
     }
 
     /// Begins to answer a request that acts on these approval requests: from here on they are used,
-    /// and the run that used them is on the disk. All of it happens or nothing.
+    /// and the run that used them is on the disk, with its first steps. All of it happens or nothing.
     ///
     /// # Errors
-    /// One of them is used (or named twice), unknown or expired.
+    /// One of them is used (or named twice), unknown or expired, or a step is too large.
     pub async fn begin(
         &self,
         owner: Digest,
         key: Digest,
         approvals: &[String],
+        steps: Vec<String>,
     ) -> Result<RunId, ConversationError> {
         too_many("approvals", approvals.len(), MAX_READ)?;
         let durability = match approvals {
@@ -219,15 +220,23 @@ impl Conversations {
             [] => Durability::Process,
             _ => Durability::Power,
         };
+        let mut bytes = 0;
+        for step in &steps {
+            too_large("a step", step.len(), MAX_BODY)?;
+            bytes += step.len();
+        }
+        too_large("a run", bytes, MAX_BYTES)?;
         let (now, since, approvals) = (self.now(), self.since(), approvals.to_vec());
-        self.write(durability, move |tx| {
+        let begun = self.write(durability, move |tx| {
             if let Err(refused) = items::check_open(tx, &owner, since, &approvals)? {
                 return Ok(Err(refused));
             }
             items::use_up(tx, &owner, &approvals)?;
-            runs::begin(tx, &owner, &key, now).map(Ok)
-        })
-        .await
+            runs::begin(tx, &owner, &key, &steps, now).map(Ok)
+        });
+        let run = begun.await?;
+        self.wrote(bytes);
+        Ok(run)
     }
 
     /// Writes down step `n` of a run, counted from 0. It survives the end of the process when this

@@ -30,11 +30,22 @@ pub(super) fn begin(
     tx: &Transaction<'_>,
     owner: &Digest,
     key: &Digest,
+    steps: &[String],
     now: i64,
 ) -> rusqlite::Result<RunId> {
-    tx.prepare_cached("INSERT INTO conversation_runs (owner, key, used_at) VALUES (?1, ?2, ?3)")?
-        .insert(params![owner.as_bytes(), key.as_bytes(), now])
-        .map(RunId)
+    let run = tx
+        .prepare_cached("INSERT INTO conversation_runs (owner, key, used_at) VALUES (?1, ?2, ?3)")?
+        .insert(params![owner.as_bytes(), key.as_bytes(), now])?;
+    for (n, body) in (0..).zip(steps) {
+        insert(tx, run, n, body)?;
+    }
+    Ok(RunId(run))
+}
+
+fn insert(tx: &Transaction<'_>, run: i64, n: i64, body: &str) -> rusqlite::Result<()> {
+    tx.prepare_cached("INSERT INTO conversation_steps (run, n, body) VALUES (?1, ?2, ?3)")?
+        .execute(params![run, n, body])?;
+    Ok(())
 }
 
 pub(super) fn is_open(tx: &Transaction<'_>, run: RunId) -> rusqlite::Result<bool> {
@@ -63,8 +74,7 @@ pub(super) fn step(
     if let Err(refused) = super::too_large("a run", bytes, MAX_BYTES) {
         return Ok(Err(refused));
     }
-    tx.prepare_cached("INSERT INTO conversation_steps (run, n, body) VALUES (?1, ?2, ?3)")?
-        .execute(params![run.0, steps, body])?;
+    insert(tx, run.0, steps, body)?;
     tx.prepare_cached("UPDATE conversation_runs SET used_at = ?2 WHERE run = ?1")?
         .execute([run.0, now])?;
     Ok(Ok(()))

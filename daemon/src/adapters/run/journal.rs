@@ -37,19 +37,16 @@ impl Journal {
         decided: &[String],
         steps: &[Step],
     ) -> Result<Self, Refusal> {
-        let run = conversations.begin(owner, key, decided).await;
-        let mut this = Self {
+        let bodies = steps.iter().map(json).collect::<Result<_, _>>()?;
+        let run = conversations.begin(owner, key, decided, bodies).await;
+        Ok(Self {
             run: run.map_err(|error| Refusal::from(&error))?,
             conversations,
             approvals,
             owner,
-            next: 0,
+            next: steps.len(),
             is_over: false,
-        };
-        for step in steps {
-            this.write(step).await?;
-        }
-        Ok(this)
+        })
     }
 
     /// Goes on with an earlier run.

@@ -28,7 +28,7 @@ async fn of_many_requests_that_act_on_it_one_begins() {
             };
             lifecycle.spawn("request", async move {
                 let key = Digest::of(&number.to_be_bytes());
-                (it.begin(alice(), key, &ids).await, ids)
+                (it.begin(alice(), key, &ids, Vec::new()).await, ids)
             })
         })
         .collect();
@@ -57,7 +57,7 @@ async fn all_of_them_are_used_or_none() {
     asking(&bench, &["mcpr_1", "mcpr_2"]).await;
     let begin = |ids: &[&str]| {
         let ids = names(ids);
-        async move { it.begin(alice(), key(), &ids).await }
+        async move { it.begin(alice(), key(), &ids, Vec::new()).await }
     };
     let unknown = begin(&["mcpr_1", "mcpr_9"]).await.unwrap_err();
     assert!(matches!(unknown, ConversationError::Unknown(id) if id == "mcpr_9"));
@@ -81,7 +81,9 @@ async fn an_id_is_not_opened_again() {
     };
     let taken = it.put(alice(), again("b")).await.unwrap_err();
     assert!(matches!(taken, ConversationError::Taken(id) if id == "mcpr_1"));
-    it.begin(alice(), key(), &names(&["mcpr_1"])).await.unwrap();
+    it.begin(alice(), key(), &names(&["mcpr_1"]), Vec::new())
+        .await
+        .unwrap();
     assert!(it.put(alice(), again("b")).await.is_err(), "used, too");
     let equal = Saved {
         open: pairs(&["mcpr_3", "mcpr_3"]),
@@ -99,9 +101,48 @@ async fn an_expired_one_says_so_until_it_is_forgotten() {
     bench.advance(KEEP + Duration::from_secs(1));
     let ids = names(&["mcpr_1"]);
     assert!(it.approvals(alice(), &ids).await.unwrap().open.is_empty());
-    let expired = it.begin(alice(), key(), &ids).await.unwrap_err();
+    let expired = it
+        .begin(alice(), key(), &ids, Vec::new())
+        .await
+        .unwrap_err();
     assert!(matches!(expired, ConversationError::Expired(_)));
     bench.sweep().await;
-    let unknown = it.begin(alice(), key(), &ids).await.unwrap_err();
+    let unknown = it
+        .begin(alice(), key(), &ids, Vec::new())
+        .await
+        .unwrap_err();
     assert!(matches!(unknown, ConversationError::Unknown(_)));
+}
+
+#[tokio::test]
+async fn it_is_used_together_with_the_first_steps_or_not_at_all() {
+    let bench = Bench::new();
+    let it = &bench.conversations;
+    asking(&bench, &["mcpr_1"]).await;
+    let ids = names(&["mcpr_1"]);
+    let begin = |steps: &[&str]| it.begin(alice(), key(), &ids, names(steps));
+    let is_untouched = async || {
+        let asked = it.approvals(alice(), &ids).await.unwrap();
+        asked.open.len() == 1 && bench.count("conversation_runs").await == 0
+    };
+    // As far as it gets before the power goes.
+    bench
+        .execute(
+            "CREATE TRIGGER crash BEFORE INSERT ON conversation_steps WHEN NEW.n = 1
+             BEGIN SELECT RAISE(ABORT, 'crash'); END",
+        )
+        .await;
+    begin(&["opened", "listed"]).await.unwrap_err();
+    assert!(is_untouched().await);
+    bench.execute("DROP TRIGGER crash").await;
+    let large = "x".repeat(MAX_BODY + 1);
+    let refused = begin(&["opened", &large]).await.unwrap_err();
+    assert!(matches!(refused, ConversationError::TooLarge { .. }));
+    assert!(is_untouched().await);
+
+    let run = begin(&["opened", "listed"]).await.unwrap();
+    it.step(run, 2, "next".to_owned()).await.unwrap();
+    let journal = it.journal(alice(), key()).await.unwrap().unwrap();
+    assert_eq!(journal.steps, names(&["opened", "listed", "next"]));
+    assert_eq!(it.approvals(alice(), &ids).await.unwrap().used.len(), 1);
 }

@@ -264,7 +264,10 @@ async fn live_through(acts: Vec<Act>) {
             }
             Act::Begin { owner, approvals } => {
                 let ids: Vec<String> = approvals.iter().map(u8::to_string).collect();
-                let begun = bench.conversations.begin(owners[owner], key(), &ids).await;
+                let begun = bench
+                    .conversations
+                    .begin(owners[owner], key(), &ids, Vec::new())
+                    .await;
                 assert_eq!(begun.is_ok(), models[owner].begin(now, &approvals));
             }
             Act::Pass { hours } => {

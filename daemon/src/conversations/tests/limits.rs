@@ -66,9 +66,9 @@ async fn steps_go_soon_after_the_answer_and_a_day_after_a_crash() {
     let bench = Bench::new();
     let it = &bench.conversations;
     let (cut, done) = (Digest::of(b"cut off"), Digest::of(b"done"));
-    let unfinished = it.begin(alice(), cut, &[]).await.unwrap();
+    let unfinished = it.begin(alice(), cut, &[], Vec::new()).await.unwrap();
     it.step(unfinished, 0, "{}".to_owned()).await.unwrap();
-    let finished = it.begin(alice(), done, &[]).await.unwrap();
+    let finished = it.begin(alice(), done, &[], Vec::new()).await.unwrap();
     it.step(finished, 0, "{}".to_owned()).await.unwrap();
     let complete = Saved {
         run: Some(finished),
@@ -123,7 +123,7 @@ async fn without_room_the_oldest_of_the_largest_owner_goes() {
 
     it.sweep(0).await.unwrap();
     assert_eq!(bench.count("conversations").await, 0);
-    let run = it.begin(alice(), key(), &[]).await.unwrap();
+    let run = it.begin(alice(), key(), &[], Vec::new()).await.unwrap();
     it.step(run, 0, "x".repeat(1_000)).await.unwrap();
     it.sweep(0).await.unwrap();
     it.step(run, 1, "{}".to_owned()).await.unwrap();
@@ -166,12 +166,14 @@ async fn what_is_too_large_is_refused() {
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.to_string().len() < 200);
     }
-    let run = it.begin(alice(), key(), &[]).await.unwrap();
+    let run = it.begin(alice(), key(), &[], Vec::new()).await.unwrap();
     let step = it.step(run, 0, large()).await.unwrap_err();
     assert_eq!(step.kind(), ErrorKind::InvalidInput);
     assert!(it.fragments(alice(), &many).await.is_err());
-    assert!(it.begin(alice(), key(), &many).await.is_err());
-    let unknown = it.begin(alice(), key(), &[long.repeat(9)]).await;
+    assert!(it.begin(alice(), key(), &many, Vec::new()).await.is_err());
+    let unknown = it
+        .begin(alice(), key(), &[long.repeat(9)], Vec::new())
+        .await;
     assert!(unknown.unwrap_err().to_string().len() < 300);
     assert_eq!(bench.count("conversations").await, 0);
 }
@@ -224,7 +226,7 @@ async fn bodies_are_in_no_log_and_no_error() {
     };
     bench.put(planted()).await;
     let again = it.put(alice(), planted()).await.unwrap_err();
-    let run = it.begin(alice(), key(), &[]).await.unwrap();
+    let run = it.begin(alice(), key(), &[], Vec::new()).await.unwrap();
     let early = it.step(run, 7, TOKEN.to_owned()).await.unwrap_err();
     for error in [again, early] {
         assert!(!format!("{error:?} {}", chain(&error)).contains(TOKEN));

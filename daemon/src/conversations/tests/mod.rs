@@ -52,6 +52,12 @@ impl Bench {
         self.conversations.sweep(i64::MAX).await.unwrap();
     }
 
+    async fn execute(&self, statement: &'static str) {
+        let execute = move |tx: &Transaction<'_>| tx.execute_batch(statement);
+        let done = self.store.write(Durability::Process, execute).await;
+        done.unwrap();
+    }
+
     async fn count(&self, table: &'static str) -> i64 {
         let count = format!("SELECT count(*) FROM {table}");
         let read = move |db: &Connection| db.query_row(&count, [], |row| row.get(0));
@@ -144,7 +150,7 @@ async fn a_deleted_answer_is_gone_for_clients_and_stays_for_what_continues_it() 
 async fn what_one_owner_left_does_not_exist_for_another() {
     let bench = Bench::new();
     let it = &bench.conversations;
-    let run = it.begin(alice(), key(), &[]).await.unwrap();
+    let run = it.begin(alice(), key(), &[], Vec::new()).await.unwrap();
     it.step(run, 0, "{}".to_owned()).await.unwrap();
     let left = || Saved {
         fragments: pairs(&["item"]),
@@ -162,7 +168,7 @@ async fn what_one_owner_left_does_not_exist_for_another() {
     assert!(it.pins(mallory(), &pin).await.unwrap().is_empty());
     let known = it.approvals(mallory(), &asked).await.unwrap();
     assert!(known.open.is_empty() && known.used.is_empty());
-    let used = it.begin(mallory(), key(), &asked).await;
+    let used = it.begin(mallory(), key(), &asked, Vec::new()).await;
     assert!(matches!(used, Err(ConversationError::Unknown(id)) if id == "mcpr_1"));
     assert!(it.journal(mallory(), key()).await.unwrap().is_none());
 
@@ -171,7 +177,7 @@ async fn what_one_owner_left_does_not_exist_for_another() {
     assert!(it.delete(mallory(), "a").await.unwrap());
     assert_eq!(bench.chain("a").await, Some(pairs(&["a"])));
     assert_eq!(it.fragments(alice(), &item).await.unwrap().len(), 1);
-    it.begin(alice(), key(), &asked).await.unwrap();
+    it.begin(alice(), key(), &asked, Vec::new()).await.unwrap();
     // Nor does another owner's answer lend its conversation.
     it.put(mallory(), answer("m", Some("a"))).await.unwrap();
     assert_eq!(it.chain(mallory(), "m").await.unwrap(), None);
@@ -221,7 +227,7 @@ async fn a_run_goes_on_where_a_crash_cut_it_off() {
     };
     before.put(asking).await;
     let asked = names(&["mcpr_1"]);
-    let run = it.begin(alice(), key(), &asked).await.unwrap();
+    let run = it.begin(alice(), key(), &asked, Vec::new()).await.unwrap();
     for n in 0..2 {
         it.step(run, n, format!("{n}")).await.unwrap();
     }
@@ -232,7 +238,10 @@ async fn a_run_goes_on_where_a_crash_cut_it_off() {
     let journal = again.journal(alice(), key()).await.unwrap().unwrap();
     assert_eq!((journal.run, journal.finished), (run, None));
     assert_eq!(journal.steps, ["0", "1"]);
-    let used = again.begin(alice(), key(), &asked).await.unwrap_err();
+    let used = again
+        .begin(alice(), key(), &asked, Vec::new())
+        .await
+        .unwrap_err();
     assert!(matches!(used, ConversationError::Used(_)));
 
     again.step(run, 2, "2".to_owned()).await.unwrap();
@@ -258,8 +267,8 @@ async fn a_run_goes_on_where_a_crash_cut_it_off() {
 async fn the_newest_of_equal_requests_is_the_one_that_is_found() {
     let bench = Bench::new();
     let it = &bench.conversations;
-    let first = it.begin(alice(), key(), &[]).await.unwrap();
-    let second = it.begin(alice(), key(), &[]).await.unwrap();
+    let first = it.begin(alice(), key(), &[], Vec::new()).await.unwrap();
+    let second = it.begin(alice(), key(), &[], Vec::new()).await.unwrap();
     it.step(first, 0, "first".to_owned()).await.unwrap();
     it.step(second, 0, "second".to_owned()).await.unwrap();
     let journal = it.journal(alice(), key()).await.unwrap().unwrap();
