@@ -8,7 +8,8 @@ use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
+use tokio::time::{Instant, timeout_at};
 
 use super::super::anthropic::decode::Decoder as MessagesDecoder;
 use super::super::dialect::Decoder;
@@ -107,14 +108,16 @@ impl Model {
                 continue;
             }
             let (head, body) = response.into_parts();
-            let body = whole(body).await;
-            // Another vendor's words have another shape.
-            if ran || self.wire != wire {
-                return Err(Halt::Failed(
-                    refused(status, &body).with_retry(&head.headers),
-                ));
-            }
-            return Ok(Asking::Refused(Response::from_parts(head, body)));
+            return match whole(body).await {
+                // Another vendor's words have another shape.
+                Some(body) if !ran && self.wire == wire => {
+                    Ok(Asking::Refused(Response::from_parts(head, body)))
+                }
+                body => {
+                    let refusal = refused(status, &body.unwrap_or_default());
+                    Err(Halt::Failed(refusal.with_retry(&head.headers)))
+                }
+            };
         }
     }
 
@@ -239,17 +242,22 @@ fn is_passing(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 409 | 429 | 500..)
 }
 
-async fn whole(mut body: Incoming) -> Bytes {
+/// None for what is too large, breaks off, or does not end in time.
+async fn whole<B>(mut body: B) -> Option<Bytes>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     let mut all = BytesMut::new();
-    while let Some(Ok(frame)) = body.frame().await {
-        if let Ok(data) = frame.into_data() {
+    let end = Instant::now() + SILENCE;
+    while let Some(frame) = timeout_at(end, body.frame()).await.ok()? {
+        if let Ok(data) = frame.ok()?.into_data() {
             all.extend_from_slice(&data);
         }
         if all.len() > MAX_ERROR {
-            break;
+            return None;
         }
     }
-    all.freeze()
+    Some(all.freeze())
 }
 
 fn cut(problem: &str) -> Refusal {
@@ -269,4 +277,42 @@ fn refused(status: StatusCode, body: &[u8]) -> Refusal {
     let said = serde_json::from_slice::<Body>(body).map(|body| body.error.message);
     let message = said.unwrap_or_else(|_| format!("the vendor answered with HTTP status {status}"));
     Refusal::new(status, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream::{self, Stream, StreamExt};
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+
+    use super::*;
+
+    type Part = Result<Frame<Bytes>, Infallible>;
+
+    fn part(bytes: &'static [u8]) -> Part {
+        Ok(Frame::data(Bytes::from_static(bytes)))
+    }
+
+    async fn read(parts: impl Stream<Item = Part> + Unpin) -> Option<Bytes> {
+        let reading = whole(StreamBody::new(parts));
+        let ended = tokio::time::timeout(SILENCE * 2, reading).await;
+        ended.expect("an end of the wait")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_that_does_not_end_is_not_waited_for() {
+        let whole = stream::iter([part(b"{\"err"), part(b"or\":1}")]);
+        assert_eq!(read(whole).await.unwrap(), "{\"error\":1}");
+        let stalls = stream::iter([part(b"{")]).chain(stream::pending());
+        assert_eq!(read(stalls).await, None);
+        let drips = stream::unfold((), |()| async {
+            tokio::time::sleep(SILENCE / 10).await;
+            Some((part(b"{"), ()))
+        });
+        assert_eq!(read(drips.boxed()).await, None);
+        let large = stream::repeat_with(|| part(&[b' '; 4096]));
+        assert_eq!(read(large).await, None);
+    }
 }
