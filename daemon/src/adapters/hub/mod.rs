@@ -4,8 +4,9 @@
 //! The one who works on an answer puts its pieces here; any number of readers take them, each at its
 //! own pace. Nobody waits for a slow reader as long as there is room or another one is ahead. Beyond
 //! that the front goes: who has not read it is cut off, and nobody can join any more. Only where the
-//! fastest reader is behind by all of the room, the work waits for it. So memory is bounded, however
-//! long answers get and whatever readers do.
+//! fastest reader is behind by all of the room, the work waits for it, and not for ever: when none of
+//! the readers takes anything for minutes they are cut off, and the work goes on as if their clients had
+//! gone away. So memory and time are bounded, however long answers get and whatever readers do.
 
 mod run;
 
@@ -30,6 +31,8 @@ const LIMITS: Limits = Limits {
     complete: 64 * 1024 * 1024,
     kept: Duration::from_secs(5 * 60),
 };
+/// A reader that takes nothing for so long, while the work waits for it, is as good as gone.
+const STALLED: Duration = Duration::from_secs(5 * 60);
 /// How often complete answers are looked through for old ones.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
@@ -209,7 +212,8 @@ impl<T> Runs<T> {
 }
 
 impl<T: Piece> Producer<T> {
-    /// Hands a piece to all readers. Waits while even the fastest is behind by all of the room.
+    /// Hands a piece to all readers. Waits while even the fastest is behind by all of the room, and
+    /// cuts them off if they do not go on.
     pub async fn put(&self, piece: T) {
         let bytes = piece.bytes();
         let mut read = self.run.reads();
@@ -217,9 +221,11 @@ impl<T: Piece> Producer<T> {
             read.borrow_and_update();
             let (freed, has_room) = self.run.make_room(bytes, self.shared.room());
             self.shared.under_way.fetch_sub(freed, Ordering::Relaxed);
-            // The run is ours, so its sender is there.
-            if has_room || read.changed().await.is_err() {
+            if has_room {
                 break;
+            }
+            if timeout(STALLED, read.changed()).await.is_err() {
+                self.run.cut_off();
             }
         }
         self.shared.under_way.fetch_add(bytes, Ordering::Relaxed);

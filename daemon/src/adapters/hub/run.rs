@@ -57,12 +57,26 @@ impl<T> Run<T> {
         self.state().is_complete = true;
     }
 
-    /// Returns the bytes that are held, and whether they are a complete answer.
+    /// Returns the bytes that were held, and whether they are a complete answer.
     pub(super) fn end(&self) -> (usize, bool) {
         let mut state = self.state();
         state.is_over = true;
         self.grown.send_replace(());
-        (state.bytes, state.is_complete && state.first == 0)
+        let (bytes, is_whole) = (state.bytes, state.is_complete && state.first == 0);
+        if !is_whole && state.readers.is_empty() {
+            // Who was cut off may stay for long, and holds this.
+            state.pieces.clear();
+            state.bytes = 0;
+        }
+        (bytes, is_whole)
+    }
+
+    /// There is no more for any of the readers.
+    pub(super) fn cut_off(&self) {
+        let mut state = self.state();
+        state.readers.clear();
+        self.readers.send_replace(0);
+        self.grown.send_replace(());
     }
 
     fn leave(&self, reader: u64) {
@@ -139,15 +153,18 @@ impl<T: Piece> Run<T> {
     /// The next piece for this reader; None if it has to wait.
     fn read(&self, reader: u64) -> Option<Read<T>> {
         let mut state = self.state();
-        let next = state.readers.get(&reader).copied().unwrap_or(0);
-        let Some(at) = next.checked_sub(state.first) else {
+        // Cut off by now, or overtaken.
+        let next = state.readers.get(&reader).copied();
+        let Some(at) = next.and_then(|next| next.checked_sub(state.first)) else {
             return Some(Read::Lost);
         };
         let at = usize::try_from(at).unwrap_or(usize::MAX);
         let piece = state.pieces.get(at).map(|(piece, _)| piece.clone());
         match piece {
             Some(piece) => {
-                state.readers.insert(reader, next + 1);
+                if let Some(next) = state.readers.get_mut(&reader) {
+                    *next += 1;
+                }
                 self.read.send_replace(());
                 Some(Read::Piece(piece))
             }

@@ -182,6 +182,60 @@ async fn it_is_abandoned_when_nobody_comes_back_in_time() {
     put(&producer, 0..100).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_deserted_is_found_until_it_is_given_up() {
+    let hub = Hub::with(SMALL);
+    let (producer, reader) = hub.open(key());
+    producer.put(0).await;
+    drop(reader);
+    producer.deserted(GRACE).await;
+    let again = joined(&hub, key());
+    assert!(!producer.give_up(), "somebody is back");
+    producer.put(1).await;
+    drop(again);
+    producer.deserted(GRACE).await;
+    let mut again = joined(&hub, key());
+    assert_eq!(take(&mut again, 2).await, numbers(0..2));
+    drop(again);
+    assert!(producer.give_up());
+    assert!(!is_known(&hub, key()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stops_reading_is_gone_after_a_while_and_the_work_goes_on() {
+    let hub = Hub::with(SMALL);
+    let (producer, mut stalled) = hub.open(key());
+    let mut other = joined(&hub, key());
+    put(&producer, 0..10).await;
+    take(&mut stalled, 3).await;
+    take(&mut other, 1).await;
+    put(&producer, 10..13).await;
+    // Whoever goes on, however slowly, is waited for.
+    let slow = async {
+        for _ in 0..5 {
+            tokio::time::sleep(STALLED - Duration::from_secs(1)).await;
+            take(&mut stalled, 1).await;
+        }
+    };
+    let begun = Instant::now();
+    let (taken, ()) = tokio::join!(slow, put(&producer, 13..18));
+    let () = taken;
+    assert!(producer.has_readers());
+    let waited = begun.elapsed();
+    let more = timeout(STALLED * 2, producer.put(18)).await;
+    more.expect("an end of the wait");
+    assert_eq!(begun.elapsed() - waited, STALLED);
+    assert!(!producer.has_readers());
+    put(&producer, 19..1_000).await;
+    assert!(hub.shared.under_way.load(Ordering::Relaxed) <= SMALL.run);
+    producer.abandoned(GRACE).await;
+    assert_eq!(stalled.recv().await, None, "nothing is skipped silently");
+    assert_eq!(other.recv().await, None);
+    let run = Arc::clone(&producer.run);
+    drop(producer);
+    assert_eq!(run.end().0, 0, "what nobody reads is not held");
+}
+
 #[tokio::test]
 async fn an_answer_that_is_cut_off_is_not_joined() {
     let hub = Hub::with(SMALL);
