@@ -200,6 +200,31 @@ async fn a_held_key_is_for_clients_with_a_token_and_the_token_stays_here() {
 }
 
 #[tokio::test]
+async fn a_held_key_is_out_of_reach_at_once_when_the_token_is_revoked_or_expires() {
+    let bench = Bench::new().await;
+    let vendors = bench.vendors(json!({}));
+    set(&vendors, "openai", "sk-held").await.unwrap();
+    let openai = vendors.own(Api::Openai);
+    let token = bench.token().await;
+    // Admitted once, for an answer that asks many times.
+    let visitor = admit(&vendors, Api::Openai, &[("x-api-key", &token)]);
+    assert_eq!(sent(&vendors, &visitor, openai).unwrap().len(), 1);
+    let ci = "ci".parse().unwrap();
+    bench.clients.revoke(&ci, &Decider::Daemon).await.unwrap();
+    vendors.authorize(&visitor, openai).unwrap_err();
+
+    let soon = bench
+        .clients
+        .add(ci, Scope::default(), Some(60), &Decider::Daemon);
+    let (token, _) = soon.await.unwrap();
+    vendors.authorize(&visitor, openai).unwrap_err();
+    let visitor = admit(&vendors, Api::Openai, &[("x-api-key", token.expose())]);
+    vendors.authorize(&visitor, openai).unwrap();
+    bench.clock.advance(jiff::SignedDuration::from_secs(61));
+    vendors.authorize(&visitor, openai).unwrap_err();
+}
+
+#[tokio::test]
 async fn a_held_key_survives_a_restart_and_not_a_change_of_url() {
     let bench = Bench::new().await;
     let vendors = bench.vendors(json!({}));

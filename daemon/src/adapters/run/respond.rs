@@ -133,3 +133,94 @@ fn json(body: Body) -> Response<Body> {
     response.headers_mut().insert(CONTENT_TYPE, media);
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::super::super::hub::{Hub, Producer};
+    use super::*;
+    use crate::lifecycle::Lifecycle;
+    use crate::types::Digest;
+
+    fn opened() -> (Producer<Piece>, Reader<Piece>) {
+        Hub::new(&Lifecycle::new()).open(Digest::of(b"request"))
+    }
+
+    fn manner(streams: bool) -> Manner {
+        Manner {
+            wire: Wire::Responses,
+            streams,
+        }
+    }
+
+    /// What the client gets of the body, and whether it ends as whole ones do.
+    async fn read(response: Response<Body>) -> (Vec<u8>, bool) {
+        let mut body = response.into_body();
+        let mut read = Vec::new();
+        while let Some(frame) = body.frame().await {
+            match frame {
+                Ok(frame) => read.extend_from_slice(&frame.into_data().unwrap()),
+                Err(_) => return (read, false),
+            }
+        }
+        (read, true)
+    }
+
+    async fn begin(producer: &Producer<Piece>) {
+        let dropped = Vec::new();
+        producer.put(Piece::Begin { dropped }).await;
+        producer.put(Piece::Frames("data: 1\n\n".into())).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_breaks_off_does_not_look_whole() {
+        for is_complete in [false, true] {
+            let (producer, pieces) = opened();
+            begin(&producer).await;
+            if is_complete {
+                producer.put(Piece::Finish("{}".to_owned())).await;
+            }
+            let response = respond(pieces, manner(true)).await;
+            let work = async {
+                tokio::time::sleep(SILENCE + SILENCE / 2).await;
+                drop(producer);
+            };
+            let ((got, is_whole), ()) = tokio::join!(read(response), work);
+            let silent = match is_complete {
+                true => &b""[..],
+                false => keep_alive(Wire::Responses),
+            };
+            assert_eq!(got, [b"data: 1\n\n", silent].concat());
+            assert_eq!(is_whole, is_complete);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_that_is_waited_for_with_blanks_does_not_look_whole_either() {
+        for is_complete in [false, true] {
+            let (producer, pieces) = opened();
+            begin(&producer).await;
+            let work = async move {
+                tokio::time::sleep(SILENCE * 5 / 2).await;
+                if is_complete {
+                    producer.put(Piece::Finish("{}".to_owned())).await;
+                }
+            };
+            let answered = async { read(respond(pieces, manner(false)).await).await };
+            let ((got, is_whole), ()) = tokio::join!(answered, work);
+            let object = if is_complete { "{}" } else { "" };
+            assert_eq!(got, format!("  {object}").as_bytes());
+            assert_eq!(is_whole, is_complete);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_breaks_off_soon_is_an_error_with_a_status() {
+        let (producer, pieces) = opened();
+        begin(&producer).await;
+        drop(producer);
+        let response = respond(pieces, manner(false)).await;
+        assert!(response.status().is_server_error());
+    }
+}
