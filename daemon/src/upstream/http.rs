@@ -142,9 +142,35 @@ impl Outgoing {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Self, UpstreamError> {
+        let uri = target(base, suffix, query)?;
+        Self::aimed(base, addresses, (method, uri), headers, body)
+    }
+
+    /// The same for a model API. Ids of models have slashes in them, which clients may write as `%2F`.
+    pub fn to_model(
+        base: &Url,
+        addresses: AddressPolicy,
+        (method, suffix, query): (Method, &str, Option<&str>),
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Self, UpstreamError> {
+        let uri = below(base, suffix, query, &with_plain_slashes(suffix))?;
+        let outgoing = Self::aimed(base, addresses, (method, uri), headers, body)?;
+        Ok(Self {
+            crossing: end_to_end,
+            ..outgoing
+        })
+    }
+
+    fn aimed(
+        base: &Url,
+        addresses: AddressPolicy,
+        (method, uri): (Method, Uri),
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Self, UpstreamError> {
         // Connectors do not resolve IP literals, so those are judged here.
         addresses.check_url(base)?;
-        let uri = target(base, suffix, query)?;
         let authority = HeaderValue::from_str(base.authority())
             .map_err(|_| UpstreamError::Path("the server's URL has no usable host"))?;
         Ok(Self {
@@ -156,15 +182,6 @@ impl Outgoing {
             crossing: forwarded,
             body,
         })
-    }
-
-    /// The same request, for a model API.
-    #[must_use]
-    pub fn to_model(self) -> Self {
-        Self {
-            crossing: end_to_end,
-            ..self
-        }
     }
 
     fn host(&self) -> String {
@@ -256,15 +273,25 @@ fn failure(outgoing: &Outgoing, error: legacy::Error) -> UpstreamError {
     }
 }
 
-/// The server's URL with `suffix` behind its path and `query` behind its own query.
 /// The URL that a request for `suffix` and `query` goes to, where `base` is the server's.
 pub fn address(base: &Url, suffix: &str, query: Option<&str>) -> Result<String, UpstreamError> {
     Ok(target(base, suffix, query)?.to_string())
 }
 
 fn target(base: &Url, suffix: &str, query: Option<&str>) -> Result<Uri, UpstreamError> {
+    below(base, suffix, query, suffix)
+}
+
+/// The server's URL with `suffix` behind its path and `query` behind its own query, if `suffix` does
+/// not climb where it is read as `read`.
+fn below(
+    base: &Url,
+    suffix: &str,
+    query: Option<&str>,
+    read: &str,
+) -> Result<Uri, UpstreamError> {
     let suffix = suffix.strip_prefix('/').unwrap_or(suffix);
-    check_suffix(suffix)?;
+    check_suffix(read)?;
     let query = query.filter(|query| !query.is_empty());
     let length = base.as_str().len() + suffix.len() + query.map_or(0, str::len) + 2;
     let mut text = String::with_capacity(length);
@@ -282,6 +309,11 @@ fn target(base: &Url, suffix: &str, query: Option<&str>) -> Result<Uri, Upstream
         separator = '&';
     }
     Uri::try_from(text).map_err(|_| UpstreamError::Path("it is not a valid path"))
+}
+
+/// `suffix` as a server reads it that takes `%2F` for the end of a segment.
+fn with_plain_slashes(suffix: &str) -> String {
+    suffix.replace("%2f", "/").replace("%2F", "/")
 }
 
 /// The token is for the server's own path; nothing in a request may climb out of it, not even in a

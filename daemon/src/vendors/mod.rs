@@ -222,14 +222,14 @@ impl Vendors {
             source,
         };
         let target = (request.method, &*request.path, request.query.as_deref());
-        let outgoing = Outgoing::new(
+        let outgoing = Outgoing::to_model(
             &vendor.url,
             vendor.addresses,
             target,
             request.headers,
             request.body,
         );
-        let outgoing = outgoing.map_err(failed)?.to_model();
+        let outgoing = outgoing.map_err(failed)?;
         let sent = self.inner.upstream.send(&outgoing, &credentials).await;
         let mut response = sent.map_err(failed)?;
         let status = response.status();

@@ -58,6 +58,42 @@ fn no_spelling_of_a_suffix_climbs_out_of_the_servers_path() {
     }
 }
 
+#[test]
+fn ids_of_models_keep_their_slashes_and_climb_no_more_than_others() {
+    let base = "https://a.test/v1".parse().unwrap();
+    let uri = |suffix: &str| {
+        let aim = (Method::GET, suffix, None);
+        let addresses = AddressPolicy::for_server(&base, false);
+        let outgoing = Outgoing::to_model(&base, addresses, aim, HeaderMap::new(), Bytes::new());
+        outgoing.map(|outgoing| outgoing.uri.to_string())
+    };
+    for suffix in [
+        "/models/org/name",
+        "/models/org%2Fname",
+        "/models/org%2fname%3Av1.0",
+        "/models/ft:gpt:org::id",
+    ] {
+        assert_eq!(uri(suffix).unwrap(), format!("https://a.test/v1{suffix}"));
+    }
+    for suffix in [
+        "/models/..",
+        "/models/%2e%2e",
+        "/models%2F..",
+        "/models%2f..%2F..%2fx",
+        "/..%2Fx",
+        "%2F..",
+        "/models/a%2F.%2Fb",
+        "/models/%2E%2E%2Fx",
+        "/models/a%5c..",
+        "/models/a%252F..",
+        "/models/a%00",
+        "/models/a;b",
+    ] {
+        let refused = uri(suffix);
+        assert!(matches!(refused, Err(UpstreamError::Path(_))), "{suffix}");
+    }
+}
+
 /// Answers each connection's requests with `answer`, and shows what arrived.
 async fn server(answer: &'static str) -> (Url, tokio::sync::mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
