@@ -296,7 +296,11 @@ async fn large_answers_pass_and_bodies_beyond_the_limit_do_not() {
     let world = World::with(|config, _| config["max_request_bytes"] = json!(100_000)).await;
     let large = vec![b'x'; 100_001];
     for api in ["openai", "anthropic"] {
-        let post = world.post(&format!("/{api}/v1/files")).body(large.clone());
+        let path = match api {
+            "openai" => "/openai/v1/chat/completions",
+            _ => "/anthropic/v1/messages",
+        };
+        let post = world.post(path).body(large.clone());
         let (status, said) = error_of(api, sent(post).await).await;
         assert_eq!(status, 413);
         assert!(said.contains("max_request_bytes"), "{said}");

@@ -16,6 +16,7 @@ mod ai_loop;
 mod ai_openai;
 mod ai_pass;
 mod ai_streams;
+mod ai_uploads;
 mod approvals;
 mod approvals_ctl;
 mod approvals_watch;

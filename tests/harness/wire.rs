@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 use url::form_urlencoded;
 
 /// Generous: the fakes are not what is under test.
-const MAX_REQUEST: usize = 64 << 20;
+const MAX_REQUEST: usize = 128 << 20;
 
 #[derive(Debug, Clone)]
 pub struct Request {

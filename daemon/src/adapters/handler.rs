@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
+use http_body::Body as _;
 
 use super::refusal::Refusal;
 use super::route::Target;
@@ -22,6 +23,7 @@ pub(super) struct Incoming {
     pub(super) method: Method,
     pub(super) query: Option<String>,
     pub(super) headers: HeaderMap,
+    /// Empty where nothing here reads it.
     pub(super) body: Bytes,
     pub(super) visitor: Visitor,
 }
@@ -39,7 +41,7 @@ pub(super) async fn serve(
     };
     let wire = target.wire();
     let answered = match take_in(&adapters, target, request).await {
-        Ok(incoming) => handle(&adapters, incoming).await,
+        Ok((incoming, rest)) => handle(&adapters, incoming, rest).await,
         Err(refusal) => Err(refusal),
     };
     answered.unwrap_or_else(|refusal| {
@@ -53,12 +55,13 @@ pub(super) async fn serve(
     })
 }
 
-/// Reads it whole and finds out who asks.
+/// Finds out who asks, and takes the body in where it has to be read. Otherwise it is returned as it
+/// came: uploads may be larger than anything that fits in memory.
 async fn take_in(
     adapters: &Adapters,
     target: Target,
     request: Request<Body>,
-) -> Result<Incoming, Refusal> {
+) -> Result<(Incoming, Option<Body>), Refusal> {
     let (parts, body) = request.into_parts();
     may_ask(&parts.method, &parts.headers)?;
     let nobody = || Caller::new(Channel::Http, Process::default());
@@ -67,16 +70,20 @@ async fn take_in(
         .vendors
         .admit(&caller, &parts.headers, target.api)
         .map_err(|error| Refusal::from(&error))?;
-    let body = adapters.limits.read(&parts.headers, body).await;
+    let (body, rest) = match body.is_end_stream() || local::reads(adapters, &target, &parts) {
+        true => (adapters.limits.read(&parts.headers, body).await, None),
+        false => (Ok(Bytes::new()), Some(body)),
+    };
     let body = body.map_err(|error| Refusal::from(&error))?;
-    Ok(Incoming {
+    let incoming = Incoming {
         target,
         method: parts.method,
         query: parts.uri.query().map(str::to_owned),
         headers: parts.headers,
         body,
         visitor,
-    })
+    };
+    Ok((incoming, rest))
 }
 
 fn may_ask(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
@@ -98,9 +105,13 @@ fn may_ask(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// Decides what answers. Whatever nothing here knows about goes to the vendor as it is.
-async fn handle(adapters: &Adapters, incoming: Incoming) -> Result<Response, Refusal> {
+async fn handle(
+    adapters: &Adapters,
+    incoming: Incoming,
+    rest: Option<Body>,
+) -> Result<Response, Refusal> {
     match local::answer(adapters, &incoming).await {
         Some(answered) => answered,
-        None => local::pass(adapters, incoming).await,
+        None => local::pass(adapters, incoming, rest).await,
     }
 }

@@ -5,8 +5,10 @@ mod messages;
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::response::Response;
 use http::header::HeaderMap;
+use http::request::Parts;
 use http::{HeaderName, Method};
 use serde_json::value::RawValue;
 
@@ -18,6 +20,7 @@ use super::kept;
 use super::openai;
 use super::pass;
 use super::refusal::Refusal;
+use super::route::Target;
 use super::run::{Job, Model};
 use super::translate::without_foreign_reasoning;
 use crate::config::Api;
@@ -51,9 +54,27 @@ pub(super) async fn answer(
     }
 }
 
+/// Whether what becomes of a request depends on its body, so that this is taken in first.
+pub(super) fn reads(adapters: &Adapters, target: &Target, head: &Parts) -> bool {
+    if head.method != Method::POST {
+        return false;
+    }
+    match (target.api, target.path.as_str()) {
+        (Api::Openai, "/responses" | "/chat/completions")
+        | (Api::Anthropic, "/v1/messages" | "/v1/messages/count_tokens") => true,
+        // Nothing of it is executed here: it is looked at for what could never work.
+        (Api::Anthropic, "/v1/messages/batches") => adapters.limits.may_fit(&head.headers),
+        _ => pass::names_model(&adapters.vendors, target.api, &head.headers),
+    }
+}
+
 /// To the vendor, as it is; but it refuses what the other vendor's model thought, which a client carries
 /// that had that one's model before.
-pub(super) async fn pass(adapters: &Adapters, mut incoming: Incoming) -> Result<Response, Refusal> {
+pub(super) async fn pass(
+    adapters: &Adapters,
+    mut incoming: Incoming,
+    rest: Option<Body>,
+) -> Result<Response, Refusal> {
     let path = incoming.target.path.as_str();
     if matches!(
         path,
@@ -63,7 +84,7 @@ pub(super) async fn pass(adapters: &Adapters, mut incoming: Incoming) -> Result<
     {
         incoming.body = own.into();
     }
-    pass::pass(&adapters.vendors, incoming).await
+    pass::pass(adapters, incoming, rest).await
 }
 
 async fn responses(

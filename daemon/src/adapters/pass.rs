@@ -3,37 +3,64 @@
 use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use axum::BoxError;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use http::{Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt;
 use serde::Deserialize;
 
+use super::Adapters;
 use super::handler::Incoming;
 use super::problem;
 use super::refusal::Refusal;
+use crate::config::Api;
 use crate::error::chain;
+use crate::http::limits;
 use crate::types::{Caller, VendorName};
-use crate::vendors::{ModelRequest, Vendor, Vendors};
+use crate::vendors::{ModelBody, ModelRequest, Vendor, Vendors};
 
 /// Of a path, which clients choose.
 const PATH_SHOWN: usize = 128;
 
-/// Sends it on. Status, headers and body of the answer are the vendor's own, as they come.
-pub(super) async fn pass(vendors: &Vendors, incoming: Incoming) -> Result<Response, Refusal> {
+/// Sends it on, with the body that was taken in or with `rest`, which was not. Status, headers and body
+/// of the answer are the vendor's own, as they come.
+pub(super) async fn pass(
+    adapters: &Adapters,
+    incoming: Incoming,
+    rest: Option<Body>,
+) -> Result<Response, Refusal> {
+    let vendors = &adapters.vendors;
     let vendor = Arc::clone(vendor_of(vendors, &incoming));
     let wire = incoming.target.wire();
     let mut line = Line::new(&vendor, &incoming);
+    let body = match rest {
+        None => ModelBody::Whole(incoming.body),
+        Some(rest) => {
+            if let Err(error) = vendors.authorize(&incoming.visitor, &vendor) {
+                line.outcome = Outcome::Refused(chain(&error));
+                limits::discard(&incoming.headers, rest).await;
+                return Err(Refusal::from(&error));
+            }
+            let counted = Counted {
+                body: rest,
+                bytes: Arc::clone(&line.bytes_in),
+            };
+            ModelBody::Passing(counted.boxed_unsync())
+        }
+    };
     let request = ModelRequest {
         method: incoming.method,
         path: incoming.target.path,
         query: incoming.query,
         headers: incoming.headers,
-        body: incoming.body,
+        body,
     };
     let sent = vendors.send(&incoming.visitor, &vendor, request).await;
     let mut response = sent.map_err(|error| {
@@ -46,11 +73,22 @@ pub(super) async fn pass(vendors: &Vendors, incoming: Incoming) -> Result<Respon
     Ok(response.map(|incoming| Body::new(Passing { incoming, line })))
 }
 
+/// Whether the request's model decides which vendor of `api` gets it.
+pub(super) fn names_model(vendors: &Vendors, api: Api, headers: &HeaderMap) -> bool {
+    vendors.has_several(api) && is_json(headers)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with("application/json"))
+}
+
 /// The one that has the model, if it speaks the language of the path: nothing is translated here.
 fn vendor_of<'v>(vendors: &'v Vendors, incoming: &Incoming) -> &'v Arc<Vendor> {
     let api = incoming.target.api;
     let own = vendors.own(api);
-    if incoming.method != Method::POST || !vendors.has_several(api) {
+    if incoming.method != Method::POST || !names_model(vendors, api, &incoming.headers) {
         return own;
     }
     let routed = model(incoming).map(|model| vendors.route(api, &model));
@@ -63,12 +101,41 @@ fn model(incoming: &Incoming) -> Option<Cow<'_, str>> {
         #[serde(borrow)]
         model: Cow<'a, str>,
     }
-    let kind = incoming.headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
-    if !kind.starts_with("application/json") {
-        return None;
-    }
     let body: Body<'_> = serde_json::from_slice(&incoming.body).ok()?;
     Some(body.model)
+}
+
+/// A client's body on its way to the vendor.
+struct Counted {
+    body: Body,
+    bytes: Arc<AtomicUsize>,
+}
+
+impl http_body::Body for Counted {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
+        if let Some(Ok(frame)) = &frame {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            this.bytes.fetch_add(length, Ordering::Relaxed);
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    /// What the client has announced.
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// A vendor's answer on its way to the client.
@@ -120,7 +187,7 @@ struct Line {
     path: String,
     caller: Caller,
     started: Instant,
-    bytes_in: usize,
+    bytes_in: Arc<AtomicUsize>,
     bytes_out: usize,
     status: Option<StatusCode>,
     request_id: String,
@@ -144,7 +211,7 @@ impl Line {
             path: path[..path.floor_char_boundary(PATH_SHOWN)].to_owned(),
             caller: incoming.visitor.caller.clone(),
             started: Instant::now(),
-            bytes_in: incoming.body.len(),
+            bytes_in: Arc::new(AtomicUsize::new(incoming.body.len())),
             bytes_out: 0,
             status: None,
             request_id: String::new(),
@@ -168,7 +235,7 @@ impl Drop for Line {
             status = self.status.map(|status| status.as_u16()),
             request_id = self.request_id,
             duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            bytes_in = self.bytes_in,
+            bytes_in = self.bytes_in.load(Ordering::Relaxed),
             bytes_out = self.bytes_out,
             caller = %self.caller,
             outcome,

@@ -60,11 +60,15 @@ impl BodyLimits {
     /// bytes is dropped.
     pub async fn read(&self, headers: &HeaderMap, mut body: Body) -> Result<Bytes, BodyError> {
         let read = self.take(announced(headers), &mut body).await;
-        // A client that waits for permission to send needs no patience.
-        if matches!(read, Err(BodyError::TooLarge(_))) && !headers.contains_key(header::EXPECT) {
-            let _ = tokio::time::timeout(DISCARD_TIME, discard(body)).await;
+        if matches!(read, Err(BodyError::TooLarge(_))) {
+            discard(headers, body).await;
         }
         read
+    }
+
+    /// Whether a body with these headers is not already too large by what they say.
+    pub fn may_fit(&self, headers: &HeaderMap) -> bool {
+        announced(headers).is_none_or(|length| length <= self.max_bytes)
     }
 
     async fn take(&self, announced: Option<usize>, body: &mut Body) -> Result<Bytes, BodyError> {
@@ -154,14 +158,22 @@ fn announced(headers: &HeaderMap) -> Option<usize> {
     length.to_str().ok()?.parse().ok()
 }
 
-async fn discard(mut body: Body) {
-    let mut read = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        read += frame.data_ref().map_or(0, Bytes::len);
-        if read > DISCARDED {
-            return;
-        }
+/// Reads on what nobody wants, for a while, so that the client gets to its answer.
+pub async fn discard(headers: &HeaderMap, mut body: Body) {
+    // A client that waits for permission to send needs no patience.
+    if headers.contains_key(header::EXPECT) {
+        return;
     }
+    let reading = async {
+        let mut read = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            read += frame.data_ref().map_or(0, Bytes::len);
+            if read > DISCARDED {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(DISCARD_TIME, reading).await;
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ enum What {
     Code(&'static str),
 }
 
-const CHAIN: [Link; 8] = [
+const CHAIN: [Link; 9] = [
     Link {
         what: What::Code("TcpStream::connect("),
         only: &["net/", "upstream/"],
@@ -52,6 +52,10 @@ const CHAIN: [Link; 8] = [
     Link {
         what: What::Code("upstream.send("),
         only: &["pipeline/exchange.rs", "vendors/mod.rs"],
+    },
+    Link {
+        what: What::Code("upstream.pass("),
+        only: &["vendors/mod.rs"],
     },
     Link {
         what: What::Code(".upstream.clone("),

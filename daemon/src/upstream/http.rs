@@ -8,18 +8,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 use tower::ServiceExt;
 use tower::timeout::Timeout;
 use tower_service::Service;
 use url::{Position, Url};
 
+use super::body::{BoxError, PassingBody, Payload};
 use super::headers::{end_to_end, forwarded};
 use crate::error::{Classify, ErrorKind};
 use crate::net::{AddressPolicy, GuardedResolver, NetError, refused_in, tls_config};
@@ -31,8 +33,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const IDLE_LIMIT: Duration = Duration::from_secs(30);
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
-type Client = legacy::Client<Connector, Full<Bytes>>;
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Client = legacy::Client<Connector, Payload>;
 
 /// Opens connections. The pool clones it for every request and calls it for few.
 #[derive(Clone)]
@@ -207,7 +208,43 @@ impl Upstream {
         outgoing: &Outgoing,
         authorization: &[(HeaderName, HeaderValue)],
     ) -> Result<Response<Incoming>, UpstreamError> {
-        let mut request = Request::new(Full::new(outgoing.body.clone()));
+        let payload = Payload::whole(outgoing.body.clone());
+        let answer = self.begin(outgoing, authorization, payload);
+        let answer = tokio::time::timeout(self.head_limit, answer).await;
+        self.ended(outgoing, answer.ok())
+    }
+
+    /// The same with `body` in place of that of `outgoing`, as it comes. The limit is on the time in
+    /// which nothing of it comes.
+    pub async fn pass(
+        &self,
+        outgoing: &Outgoing,
+        authorization: &[(HeaderName, HeaderValue)],
+        body: PassingBody,
+    ) -> Result<Response<Incoming>, UpstreamError> {
+        let (payload, moved) = Payload::passing(body);
+        let mut answer = std::pin::pin!(self.begin(outgoing, authorization, payload));
+        loop {
+            let limit = self.limit(&moved);
+            match timeout_at(limit, &mut answer).await {
+                Ok(answer) => return self.ended(outgoing, Some(answer)),
+                Err(_) if self.limit(&moved) > limit => {}
+                Err(_) => return self.ended(outgoing, None),
+            }
+        }
+    }
+
+    fn limit(&self, moved: &watch::Receiver<Instant>) -> Instant {
+        *moved.borrow() + self.head_limit
+    }
+
+    fn begin(
+        &self,
+        outgoing: &Outgoing,
+        authorization: &[(HeaderName, HeaderValue)],
+        payload: Payload,
+    ) -> legacy::ResponseFuture {
+        let mut request = Request::new(payload);
         *request.method_mut() = outgoing.method.clone();
         *request.uri_mut() = outgoing.uri.clone();
         let mut headers = (outgoing.crossing)(&outgoing.headers);
@@ -216,11 +253,18 @@ impl Upstream {
             headers.insert(name.clone(), value.clone());
         }
         *request.headers_mut() = headers;
-        let answer = self.pool(outgoing.addresses).request(request);
-        match tokio::time::timeout(self.head_limit, answer).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(failure(outgoing, error)),
-            Err(_) => {
+        self.pool(outgoing.addresses).request(request)
+    }
+
+    /// None where the time is up.
+    fn ended(
+        &self,
+        outgoing: &Outgoing,
+        answer: Option<Result<Response<Incoming>, legacy::Error>>,
+    ) -> Result<Response<Incoming>, UpstreamError> {
+        match answer {
+            Some(answer) => answer.map_err(|error| failure(outgoing, error)),
+            None => {
                 let seconds = self.head_limit.as_secs();
                 Err(UpstreamError::TimedOut {
                     host: outgoing.host(),
@@ -284,12 +328,7 @@ fn target(base: &Url, suffix: &str, query: Option<&str>) -> Result<Uri, Upstream
 
 /// The server's URL with `suffix` behind its path and `query` behind its own query, if `suffix` does
 /// not climb where it is read as `read`.
-fn below(
-    base: &Url,
-    suffix: &str,
-    query: Option<&str>,
-    read: &str,
-) -> Result<Uri, UpstreamError> {
+fn below(base: &Url, suffix: &str, query: Option<&str>, read: &str) -> Result<Uri, UpstreamError> {
     let suffix = suffix.strip_prefix('/').unwrap_or(suffix);
     check_suffix(read)?;
     let query = query.filter(|query| !query.is_empty());

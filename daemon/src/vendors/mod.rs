@@ -31,7 +31,7 @@ use crate::clock::SharedClock;
 use crate::config::{AiConfig, Api, VendorConfig};
 use crate::net::AddressPolicy;
 use crate::types::{Caller, Decider, Pattern, Secret, VendorName};
-use crate::upstream::{Outgoing, Upstream, keep_relayable};
+use crate::upstream::{Outgoing, PassingBody, Upstream, keep_relayable};
 use crate::vault::Vault;
 
 /// A model may think this long before it begins to answer; SDKs wait as long.
@@ -81,7 +81,14 @@ pub struct ModelRequest {
     pub query: Option<String>,
     /// As a client sent them, or made here. Credentials in them are left out.
     pub headers: HeaderMap,
-    pub body: Bytes,
+    pub body: ModelBody,
+}
+
+#[derive(Debug)]
+pub enum ModelBody {
+    Whole(Bytes),
+    /// Goes up as it comes in, and is held nowhere.
+    Passing(PassingBody),
 }
 
 impl Vendor {
@@ -222,15 +229,18 @@ impl Vendors {
             source,
         };
         let target = (request.method, &*request.path, request.query.as_deref());
-        let outgoing = Outgoing::to_model(
-            &vendor.url,
-            vendor.addresses,
-            target,
-            request.headers,
-            request.body,
-        );
+        let (whole, passing) = match request.body {
+            ModelBody::Whole(bytes) => (bytes, None),
+            ModelBody::Passing(body) => (Bytes::new(), Some(body)),
+        };
+        let (url, headers) = (&vendor.url, request.headers);
+        let outgoing = Outgoing::to_model(url, vendor.addresses, target, headers, whole);
         let outgoing = outgoing.map_err(failed)?;
-        let sent = self.inner.upstream.send(&outgoing, &credentials).await;
+        let upstream = &self.inner.upstream;
+        let sent = match passing {
+            None => upstream.send(&outgoing, &credentials).await,
+            Some(body) => upstream.pass(&outgoing, &credentials, body).await,
+        };
         let mut response = sent.map_err(failed)?;
         let status = response.status();
         let redirects = status.is_redirection() && status != StatusCode::NOT_MODIFIED;

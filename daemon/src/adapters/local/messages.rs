@@ -80,7 +80,7 @@ async fn counted(
         body: request.count(found, listings)?.into(),
         visitor: incoming.visitor.clone(),
     };
-    pass(adapters, counted).await
+    pass(adapters, counted, None).await
 }
 
 /// None if the vendor can do all of it.

@@ -21,7 +21,7 @@ use super::super::translate;
 use super::drive::Halt;
 use crate::error::{Classify, ErrorKind};
 use crate::mcp::sse::EventReader;
-use crate::vendors::{ModelRequest, Vendor, VendorError, Vendors, Visitor};
+use crate::vendors::{ModelBody, ModelRequest, Vendor, VendorError, Vendors, Visitor};
 
 /// Of one event; whole images and files come in one.
 const MAX_EVENT: usize = 64 * 1024 * 1024;
@@ -156,7 +156,7 @@ impl Model {
             path: path.to_owned(),
             query: None,
             headers,
-            body,
+            body: ModelBody::Whole(body),
         };
         self.vendors
             .send(&self.visitor, &self.vendor, request)

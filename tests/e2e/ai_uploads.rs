@@ -1,0 +1,122 @@
+//! What passes to a model API without being read: large bodies, and paths that are written oddly.
+
+use mcpbridge_tests::wait;
+use reqwest::Method;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::ai_keys::set_key;
+use crate::ai_pass::{World, error_of, sent};
+
+/// The daemon's largest size in memory so far, in KiB.
+fn peak(world: &World) -> u64 {
+    let pid = world.scenario.daemon.pid().as_raw_nonzero();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let mut lines = status.lines();
+    let peak = lines.find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_is_not_executed_here_passes_whatever_its_size_and_is_held_nowhere() {
+    let world = World::with(|config, _| config["max_request_bytes"] = json!(100_000)).await;
+    let large = bytes::Bytes::from(vec![b'x'; 64 << 20]);
+    let pieces = |body: &bytes::Bytes| {
+        let pieces: Vec<_> = body.chunks(1 << 20).map(<[u8]>::to_vec).collect();
+        let pieces = futures_util::stream::iter(pieces.into_iter().map(Ok::<_, std::io::Error>));
+        reqwest::Body::wrap_stream(pieces)
+    };
+    let before = peak(&world);
+    for (path, length, body) in [
+        ("/openai/v1/files", Some(large.len()), large.clone().into()),
+        ("/openai/v1/uploads/u/parts", None, pieces(&large)),
+        (
+            "/anthropic/v1/messages/batches",
+            Some(large.len()),
+            large.clone().into(),
+        ),
+    ] {
+        let answer = sent(world.post(path).body::<reqwest::Body>(body)).await;
+        assert_eq!(answer.status(), 200, "{path}");
+        let vendor = match path.starts_with("/openai") {
+            true => &world.openai,
+            false => &world.anthropic,
+        };
+        let seen = vendor.requests().pop().unwrap();
+        assert!(seen.body == large, "{path}: {} bytes", seen.body.len());
+        let announced = seen.header("content-length").map(str::to_owned);
+        assert_eq!(announced, length.map(|length| length.to_string()), "{path}");
+        vendor.reset();
+    }
+    let more = peak(&world) - before;
+    assert!(more < 16 * 1024, "{more} KiB for bodies of 64 MiB");
+    // What may not be sent goes nowhere, and a client that is still sending hears of it.
+    let key = world.openai.key().to_owned();
+    set_key(&world, "openai", &key).await;
+    let keyless = world.request(Method::POST, "/openai/v1/files").body(large);
+    let (status, said) = error_of("openai", sent(keyless).await).await;
+    assert_eq!(status, 401);
+    assert!(said.contains("client add"), "{said}");
+    assert!(world.openai.requests().is_empty());
+    world.scenario.finish().await;
+}
+
+/// Announces an upload, and returns the connection when `first` has come on it.
+async fn announced(world: &World, key: &str, first: &str) -> TcpStream {
+    let port = world.scenario.daemon.port();
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let head = format!(
+        "POST /openai/v1/files HTTP/1.1\r\nhost: localhost:{port}\r\n{key}expect: 100-continue\r\n\
+         connection: close\r\ncontent-length: 300000\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = vec![0; first.len()];
+    let read = stream.read_exact(&mut answer);
+    wait::within("a first answer", read).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&answer), first);
+    stream
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_permission_gets_it_if_its_upload_may_be_sent() {
+    let world = World::start().await;
+    let key = world.openai.key().to_owned();
+    let own = format!("authorization: Bearer {key}\r\n");
+    let mut stream = announced(&world, &own, "HTTP/1.1 100 ").await;
+    stream.write_all(&[b'x'; 300_000]).await.unwrap();
+    let mut rest = Vec::new();
+    let read = stream.read_to_end(&mut rest);
+    wait::within("the answer", read).await.unwrap();
+    let rest = String::from_utf8_lossy(&rest);
+    assert!(rest.contains("HTTP/1.1 200 "), "{}", &rest[..200]);
+    assert!(rest.ends_with(&"x".repeat(300_000)));
+    let seen = world.openai.requests().pop().unwrap();
+    assert_eq!(seen.header("expect"), None);
+    set_key(&world, "openai", &key).await;
+    announced(&world, "", "HTTP/1.1 401 ").await;
+    world.scenario.finish().await;
+}
+
+#[tokio::test]
+async fn ids_of_models_pass_byte_for_byte_and_nothing_climbs() {
+    let world = World::start().await;
+    let get = |path: &str| {
+        let request = world.request(Method::GET, &format!("/openai/v1/models/{path}"));
+        sent(request.bearer_auth(world.openai.key()))
+    };
+    for id in ["org%2Fname", "org%2fname:free", "org/name"] {
+        let answer = get(id).await;
+        assert_eq!(answer.status(), 200, "{id}");
+        let seen = world.openai.requests().pop().unwrap();
+        assert_eq!(seen.path, format!("/v1/models/{id}"));
+    }
+    world.openai.reset();
+    for id in ["..%2Fx", "a%2F..%2F..%2Fx", "%252e%252e", "a%5c.."] {
+        let (status, said) = error_of("openai", get(id).await).await;
+        assert_eq!(status, 400, "{id}");
+        assert!(said.contains("segments"), "{said}");
+    }
+    assert!(world.openai.requests().is_empty());
+    world.scenario.finish().await;
+}
