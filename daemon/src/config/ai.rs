@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
 use url::Url;
 
-use super::load::{members, refuse_array};
 use super::schema::unique_keys;
 use super::validate::{InvalidSetting, check_server_url};
 use crate::types::{Pattern, VendorName};
@@ -166,23 +164,6 @@ impl VendorConfig {
         }
         Ok(())
     }
-}
-
-/// serde reads an array as an object without keys; nobody who edits a file means that.
-pub(super) fn check_objects(json: &RawValue) -> Result<(), InvalidSetting> {
-    refuse_array(json, "ai")?;
-    for (part, value) in members(json) {
-        if !matches!(&*part, "vendors" | "models") {
-            continue;
-        }
-        refuse_array(value, &format!("ai.{part}"))?;
-        if part == "vendors" {
-            for (name, vendor) in members(value) {
-                refuse_array(vendor, &format!("ai.vendors.{name}"))?;
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

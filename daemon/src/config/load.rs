@@ -1,6 +1,5 @@
 //! Reading `config.json`, and saying exactly what is wrong with it.
 
-use std::borrow::Cow;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -8,9 +7,10 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use super::ConfigError;
+use super::objects::{self, members};
 use super::schema::{Config, VERSION};
 use super::validate::InvalidSetting;
-use super::{ConfigError, ai};
 use crate::paths::ConfigDir;
 use crate::types::Level;
 
@@ -62,75 +62,11 @@ pub(super) fn parse(path: &Path, text: &[u8]) -> Result<Config, ConfigError> {
             .err()
             .unwrap_or(error)
     })?;
-    check_objects(&json).map_err(setting)?;
+    objects::check(&json).map_err(setting)?;
     check_version(path, &json)?;
     let config: Config = decode(path, text)?;
     config.validate().map_err(setting)?;
     Ok(config)
-}
-
-/// serde reads an array as an object without keys; nobody who edits a file means that.
-fn check_objects(json: &RawValue) -> Result<(), InvalidSetting> {
-    refuse_array(json, "the file")?;
-    for (part, value) in members(json) {
-        if matches!(&*part, "approvals" | "audit") {
-            refuse_array(value, &part)?;
-        }
-        if part == "ai" {
-            ai::check_objects(value)?;
-        }
-        if part == "servers" {
-            for (name, server) in members(value) {
-                check_server(server, &format!("servers.{name}"))?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn check_server(json: &RawValue, key: &str) -> Result<(), InvalidSetting> {
-    refuse_array(json, key)?;
-    for (part, value) in members(json) {
-        if !matches!(&*part, "oauth" | "policy") {
-            continue;
-        }
-        refuse_array(value, &format!("{key}.{part}"))?;
-        let rules = members(value)
-            .into_iter()
-            .filter(|(name, _)| name == "rules");
-        for (index, rule) in rules.flat_map(|(_, rules)| elements(rules)).enumerate() {
-            let key = format!("{key}.policy.rules[{index}]");
-            refuse_array(rule, &key)?;
-            let arguments = members(rule)
-                .into_iter()
-                .filter(|(name, _)| name == "arguments");
-            for (pointer, predicate) in arguments.flat_map(|(_, value)| members(value)) {
-                refuse_array(predicate, &format!("{key}.arguments.{pointer}"))?;
-            }
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn refuse_array(value: &RawValue, key: &str) -> Result<(), InvalidSetting> {
-    match Level::read(value) {
-        Some(Level::Array(_)) => Err(InvalidSetting::new(key, "must be an object")),
-        _ => Ok(()),
-    }
-}
-
-pub(super) fn members(json: &RawValue) -> Vec<(Cow<'_, str>, &RawValue)> {
-    match Level::read(json) {
-        Some(Level::Object(members)) => members,
-        _ => Vec::new(),
-    }
-}
-
-fn elements(json: &RawValue) -> Vec<&RawValue> {
-    match Level::read(json) {
-        Some(Level::Array(elements)) => elements,
-        _ => Vec::new(),
-    }
 }
 
 /// Looks at the version alone, before the keys of a newer one are called unknown.

@@ -7,6 +7,7 @@
 mod ai;
 mod edit;
 mod load;
+mod objects;
 mod rules;
 mod schema;
 mod text;
