@@ -90,10 +90,11 @@ impl Journal {
 
     /// Adds to the log what an earlier process left here and the log does not have.
     pub(super) fn take_in(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-        let text = std::fs::read_to_string(&self.path).unwrap_or_default();
-        // The last line may be torn: that call was not sent.
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        let lines = whole.lines().map(serde_json::from_str::<Line<'_>>);
+        let left = self.left();
+        let lines = left.split_inclusive(|byte| *byte == b'\n');
+        // The last one may be torn, within a character too: that call was not sent.
+        let whole = lines.filter_map(|line| line.strip_suffix(b"\n"));
+        let lines = whole.map(serde_json::from_slice::<Line<'_>>);
         let lines: Vec<Line<'_>> = lines.filter_map(Result::ok).collect();
         let Some(after) = lines.iter().map(|line| line.after).min() else {
             return Ok(());
@@ -108,6 +109,15 @@ impl Journal {
             }
         }
         end.keep().map(drop)
+    }
+
+    fn left(&self) -> Vec<u8> {
+        std::fs::read(&self.path).unwrap_or_else(|error| {
+            if error.kind() != io::ErrorKind::NotFound {
+                tracing::error!(%error, "the beginnings of calls that a killed daemon left cannot be read");
+            }
+            Vec::new()
+        })
     }
 
     /// Begins to take entries. What is in the file must be in the log.

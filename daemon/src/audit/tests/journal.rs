@@ -58,11 +58,11 @@ async fn intact(audit: &Audit) {
 }
 
 /// The log of a process that starts where another one left `journal`.
-async fn after_a_kill(store: Store, journal: &str) -> Audit {
+async fn after_a_kill(store: Store, journal: &[u8]) -> Audit {
     let clock = Arc::new(crate::clock::SystemClock);
     let audit = Audit::new(store, clock, Lifecycle::new(), AuditConfig::default());
     crate::paths::create_private_dir(file(&audit).parent().unwrap()).unwrap();
-    crate::paths::write_atomic(&file(&audit), journal.as_bytes()).unwrap();
+    crate::paths::write_atomic(&file(&audit), journal).unwrap();
     audit.started().await.unwrap();
     audit
 }
@@ -83,7 +83,7 @@ async fn a_call_begins_once_it_is_on_disk_and_the_next_start_knows_of_it() {
 
     // Killed before the log had any of it, while a fourth call was written down and not yet sent.
     let left = format!("{journal}{}", &journal[..journal.len() / 6]);
-    let killed = after_a_kill(Store::temporary(), &left).await;
+    let killed = after_a_kill(Store::temporary(), left.as_bytes()).await;
     let found = calls(&killed).await;
     assert_eq!(begun(&found), ["same", "same", "other"]);
     assert_eq!(found.len(), 6, "each has an end");
@@ -91,8 +91,22 @@ async fn a_call_begins_once_it_is_on_disk_and_the_next_start_knows_of_it() {
     intact(&killed).await;
 
     // Killed when the log had all of it: nothing is there twice.
-    let killed = after_a_kill(audit.store.clone(), &journal).await;
+    let killed = after_a_kill(audit.store.clone(), journal.as_bytes()).await;
     assert_eq!(begun(&calls(&killed).await), begun(&taken));
+    intact(&killed).await;
+}
+
+#[tokio::test]
+async fn a_line_that_is_torn_within_a_character_hides_no_other() {
+    let audit = used().await;
+    let _other = hold(&audit);
+    for tool in ["one", "zw\u{f6}lf"] {
+        audit.begin(call(tool)).await.unwrap();
+    }
+    let journal = fs::read(file(&audit)).unwrap();
+    let torn = journal.iter().position(|byte| *byte >= 0x80).unwrap() + 1;
+    let killed = after_a_kill(Store::temporary(), &journal[..torn]).await;
+    assert_eq!(begun(&calls(&killed).await), ["one"]);
     intact(&killed).await;
 }
 
