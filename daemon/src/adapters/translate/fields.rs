@@ -109,6 +109,19 @@ impl<'a> Fields<'a> {
         self.get(key).map(read).transpose()
     }
 
+    /// Has `read` take each object of a list, if there is one.
+    pub(super) fn each(
+        &self,
+        key: &str,
+        mut read: impl FnMut(Fields<'a>) -> Result<()>,
+    ) -> Result<()> {
+        for (at, raw) in self.array(key)?.unwrap_or_default().into_iter().enumerate() {
+            let taken = Fields::of(raw).and_then(&mut read);
+            taken.map_err(|error| error.inside(format!("{key}[{at}]")))?;
+        }
+        Ok(())
+    }
+
     pub(super) fn flag(&self, key: &str) -> Result<Option<bool>> {
         let read = |raw: &RawValue| match raw.get() {
             "true" => Ok(true),

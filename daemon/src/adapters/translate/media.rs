@@ -235,23 +235,13 @@ pub(super) fn texts(fields: &Fields<'_>, key: &str) -> Result<String> {
         return Ok(text.to_owned());
     }
     let mut found = Vec::new();
-    for (at, raw) in fields
-        .array(key)?
-        .unwrap_or_default()
-        .into_iter()
-        .enumerate()
-    {
-        let inside = |error: Unmappable| error.inside(format!("{key}[{at}]"));
-        let block = Fields::of(raw).map_err(inside)?;
-        if block.kind().map_err(inside)? != "text" {
-            return Err(inside(Unmappable::new(
-                "type",
-                "only text can be sent here",
-            )));
+    fields.each(key, |block| {
+        if block.kind()? != "text" {
+            return Err(Unmappable::new("type", "only text can be sent here"));
         }
-        let text = block.quoted("text").map_err(inside)?;
-        found.push(required(text, "text").map_err(inside)?);
-    }
+        found.push(required(block.quoted("text")?, "text")?);
+        Ok(())
+    })?;
     Ok(join(found))
 }
 
@@ -313,17 +303,15 @@ pub(super) fn tool_output(result: &Fields<'_>, dropped: &mut Dropped) -> Result<
     if let Some(text) = string(raw) {
         return Ok(marked(text, is_error));
     }
-    let blocks = result.array("content")?.unwrap_or_default();
     let mut texts = Vec::new();
     let mut parts = Vec::new();
-    for (at, raw) in blocks.into_iter().enumerate() {
-        let inside = |error: Unmappable| error.inside(format!("content[{at}]"));
-        let block = Fields::of(raw).map_err(inside)?;
-        if block.kind().map_err(inside)? == "text" {
-            texts.extend(block.quoted("text").map_err(inside)?);
+    result.each("content", |block| {
+        if block.kind()? == "text" {
+            texts.extend(block.quoted("text")?);
         }
-        parts.push(to_part(&block, dropped).map_err(inside)?);
-    }
+        parts.push(to_part(&block, dropped)?);
+        Ok(())
+    })?;
     if texts.len() == parts.len() {
         return Ok(marked(&join(texts), is_error));
     }

@@ -20,6 +20,10 @@ mod thinking;
 mod to_messages;
 mod to_responses;
 
+use serde_json::value::RawValue;
+
+use self::fields::{Dropped, Fields, Result};
+use crate::types::Digest;
 pub use fields::Unmappable;
 pub use foreign::without_foreign_reasoning;
 pub use thinking::{Origin, wrap};
@@ -32,4 +36,29 @@ pub struct Translated {
     pub body: String,
     /// Fields that only tune and have no counterpart, as header-safe names, each once.
     pub dropped: Vec<String>,
+}
+
+/// What `request` makes of `body`. Left out are the fields that it names, and those that are not `known`.
+fn translated(
+    body: &str,
+    known: &[&str],
+    request: impl FnOnce(&Fields<'_>, &mut Dropped) -> Result<String>,
+) -> Result<Translated> {
+    let raw: &RawValue = serde_json::from_str(body)
+        .map_err(|_| Unmappable::new("body", "the body has to be a JSON object"))?;
+    let body = Fields::of(raw).map_err(|error| error.inside("body"))?;
+    let mut dropped = Dropped::default();
+    let request = request(&body, &mut dropped)?;
+    dropped.add_unknown(&body, known);
+    Ok(Translated {
+        body: request,
+        dropped: dropped.into_names(),
+    })
+}
+
+/// Enough of a digest to tell things apart where the vendor wants few characters.
+fn half(digest: Digest) -> String {
+    let mut text = digest.to_string();
+    text.truncate(32);
+    text
 }

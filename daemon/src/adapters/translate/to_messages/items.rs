@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 use super::super::fields::{Dropped, Fields, Result, Unmappable, required, shown, string};
+use super::super::half;
 use super::super::json::inner;
 use super::super::media::{text_block, to_block};
 use super::super::thinking::{Origin, unwrap};
@@ -94,24 +95,17 @@ impl<'d> Items<'d> {
             self.say(role, text_block(text));
             return Ok(());
         }
-        for (at, raw) in item
-            .array("content")?
-            .unwrap_or_default()
-            .into_iter()
-            .enumerate()
-        {
-            let inside = |error: Unmappable| error.inside(format!("content[{at}]"));
-            let part = Fields::of(raw).map_err(inside)?;
-            let kind = part.kind().map_err(inside)?;
+        item.each("content", |part| {
+            let kind = part.kind()?;
             if role == Role::Assistant && matches!(kind.as_ref(), "input_image" | "input_file") {
                 let message =
                     "an Anthropic model cannot have sent this; put it into a user message";
-                return Err(inside(Unmappable::new("type", message)));
+                return Err(Unmappable::new("type", message));
             }
-            let block = to_block(&part, self.dropped).map_err(inside)?;
+            let block = to_block(&part, self.dropped)?;
             self.say(role, block);
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn say(&mut self, role: Role, block: Option<String>) {
@@ -140,20 +134,14 @@ impl<'d> Items<'d> {
             return Ok(vec![text]);
         }
         let mut texts = Vec::new();
-        for (at, raw) in item
-            .array("content")?
-            .unwrap_or_default()
-            .into_iter()
-            .enumerate()
-        {
-            let inside = |error: Unmappable| error.inside(format!("content[{at}]"));
-            let part = Fields::of(raw).map_err(inside)?;
-            if !matches!(part.kind().map_err(inside)?.as_ref(), "input_text" | "text") {
+        item.each("content", |part| {
+            if !matches!(part.kind()?.as_ref(), "input_text" | "text") {
                 let message = "instructions for an Anthropic model have to be text";
-                return Err(inside(Unmappable::new("type", message)));
+                return Err(Unmappable::new("type", message));
             }
-            texts.push(required(part.quoted("text").map_err(inside)?, "text").map_err(inside)?);
-        }
+            texts.push(required(part.quoted("text")?, "text")?);
+            Ok(())
+        })?;
         Ok(texts)
     }
 
@@ -221,17 +209,10 @@ impl<'d> Items<'d> {
     }
 
     fn parts(&mut self, item: &Fields<'_>, blocks: &mut Vec<String>) -> Result<()> {
-        for (at, raw) in item
-            .array("output")?
-            .unwrap_or_default()
-            .into_iter()
-            .enumerate()
-        {
-            let inside = |error: Unmappable| error.inside(format!("output[{at}]"));
-            let part = Fields::of(raw).map_err(inside)?;
-            blocks.extend(to_block(&part, self.dropped).map_err(inside)?);
-        }
-        Ok(())
+        item.each("output", |part| {
+            blocks.extend(to_block(&part, self.dropped)?);
+            Ok(())
+        })
     }
 
     fn reasoning(&mut self, item: &Fields<'_>) -> Result<()> {
@@ -263,6 +244,5 @@ fn call_id(id: &str) -> Cow<'_, str> {
     if !id.is_empty() && id.len() <= 64 && id.chars().all(is_plain) {
         return Cow::Borrowed(id);
     }
-    let digest = Digest::of(id.as_bytes()).to_string();
-    Cow::Owned(format!("call_{}", digest.get(..32).unwrap_or(&digest)))
+    Cow::Owned(format!("call_{}", half(Digest::of(id.as_bytes()))))
 }

@@ -6,16 +6,14 @@ mod tests;
 mod tools;
 mod turns;
 
-use serde_json::value::RawValue;
-
 use self::items::Items;
 use self::tools::Tools;
 use self::turns::Role;
-use super::Translated;
 use super::effort::{Thinking, to_thinking};
 use super::fields::{Dropped, Fields, Result, Unmappable, required, shown, string};
 use super::media::text_block;
 use super::models::{Claude, Thinks};
+use super::{Translated, translated};
 use crate::adapters::raw::{Object, list};
 
 const EPHEMERAL: &str = r#"{"type":"ephemeral"}"#;
@@ -56,16 +54,7 @@ const KNOWN: [&str; 25] = [
 /// # Errors
 /// A field changes the meaning and cannot be said, or cannot be read.
 pub fn to_messages(body: &str) -> Result<Translated> {
-    let raw: &RawValue = serde_json::from_str(body)
-        .map_err(|_| Unmappable::new("body", "the body has to be a JSON object"))?;
-    let body = Fields::of(raw).map_err(|error| error.inside("body"))?;
-    let mut dropped = Dropped::default();
-    let request = request(&body, &mut dropped)?;
-    dropped.add_unknown(&body, &KNOWN);
-    Ok(Translated {
-        body: request,
-        dropped: dropped.into_names(),
-    })
+    translated(body, &KNOWN, request)
 }
 
 fn request(body: &Fields<'_>, dropped: &mut Dropped) -> Result<String> {

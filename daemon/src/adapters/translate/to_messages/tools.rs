@@ -59,20 +59,14 @@ pub(super) fn read(body: &Fields<'_>, dropped: &mut Dropped) -> Result<Tools> {
 /// Names and definitions.
 fn declared(body: &Fields<'_>, dropped: &mut Dropped) -> Result<Vec<(String, String)>> {
     let mut tools = Vec::new();
-    for (at, raw) in body
-        .array("tools")?
-        .unwrap_or_default()
-        .into_iter()
-        .enumerate()
-    {
-        let inside = |error: Unmappable| error.inside(format!("tools[{at}]"));
-        tools.push(tool(raw, dropped).map_err(inside)?);
-    }
+    body.each("tools", |declared| {
+        tools.push(tool(&declared, dropped)?);
+        Ok(())
+    })?;
     Ok(tools)
 }
 
-fn tool(raw: &RawValue, dropped: &mut Dropped) -> Result<(String, String)> {
-    let tool = Fields::of(raw)?;
+fn tool(tool: &Fields<'_>, dropped: &mut Dropped) -> Result<(String, String)> {
     let kind = tool.kind()?;
     let schema = match kind.as_ref() {
         "function" => function_schema(tool.get("parameters"))?,
@@ -166,21 +160,14 @@ fn allowed(choice: &Fields<'_>) -> Result<Choice> {
         Some(other) => return Err(unknown_choice("mode", other)),
     };
     let mut only = HashSet::new();
-    for (at, raw) in choice
-        .array("tools")?
-        .unwrap_or_default()
-        .into_iter()
-        .enumerate()
-    {
-        let inside = |error: Unmappable| error.inside(format!("tools[{at}]"));
-        let entry = Fields::of(raw).map_err(inside)?;
-        let kind = entry.kind().map_err(inside)?;
+    choice.each("tools", |entry| {
+        let kind = entry.kind()?;
         if !matches!(kind.as_ref(), "function" | "custom") {
-            return Err(inside(unknown_choice("type", &kind)));
+            return Err(unknown_choice("type", &kind));
         }
-        let name = entry.text("name").and_then(|name| required(name, "name"));
-        only.insert(name.map_err(inside)?.into_owned());
-    }
+        only.insert(required(entry.text("name")?, "name")?.into_owned());
+        Ok(())
+    })?;
     // One tool that has to be called needs no shorter list, which would not go with earlier thinking.
     let mut names = only.iter();
     if let (Mode::Any, Some(name), None) = (&mode, names.next(), names.next()) {

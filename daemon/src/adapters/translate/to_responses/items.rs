@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::super::fields::{Dropped, Fields, Result, Unmappable, required, shown, string};
+use super::super::half;
 use super::super::media::{text_part, texts, to_part, tool_output};
 use super::super::thinking::{Origin, unwrap};
 use crate::adapters::raw::{Object, list, quoted};
@@ -61,21 +62,20 @@ impl<'d> Items<'d> {
     }
 
     fn user(&mut self, message: &Fields<'_>) -> Result<()> {
-        let Some(blocks) = blocks(message)? else {
-            let text = required(message.quoted("content")?, "content")?;
+        let content = required(message.get("content"), "content")?;
+        if let Some(text) = string(content) {
             self.say("user", vec![text_part(text)]);
             return Ok(());
-        };
-        let mut parts = Vec::new();
-        for (at, raw) in blocks.into_iter().enumerate() {
-            let inside = |error: Unmappable| error.inside(format!("content[{at}]"));
-            let block = self.block(raw).map_err(inside)?;
-            if block.kind().map_err(inside)? == "tool_result" {
-                self.result(&block).map_err(inside)?;
-            } else {
-                parts.push(to_part(&block, self.dropped).map_err(inside)?);
-            }
         }
+        let mut parts = Vec::new();
+        message.each("content", |block| {
+            self.is_cached |= block.get("cache_control").is_some();
+            match block.kind()?.as_ref() {
+                "tool_result" => self.result(&block)?,
+                _ => parts.push(to_part(&block, self.dropped)?),
+            }
+            Ok(())
+        })?;
         self.say("user", parts);
         Ok(())
     }
@@ -91,28 +91,25 @@ impl<'d> Items<'d> {
     }
 
     fn assistant(&mut self, message: &Fields<'_>) -> Result<()> {
-        let Some(blocks) = blocks(message)? else {
-            let text = required(message.quoted("content")?, "content")?;
+        let content = required(message.get("content"), "content")?;
+        if let Some(text) = string(content) {
             self.say("assistant", vec![spoken(text)]);
             return Ok(());
-        };
+        }
         let mut parts = Vec::new();
-        for (at, raw) in blocks.into_iter().enumerate() {
-            let inside = |error: Unmappable| error.inside(format!("content[{at}]"));
-            let block = self.block(raw).map_err(inside)?;
-            if block.kind().map_err(inside)? == "text" {
-                let text = block.quoted("text").and_then(|text| required(text, "text"));
-                parts.push(spoken(text.map_err(inside)?));
+        message.each("content", |block| {
+            self.is_cached |= block.get("cache_control").is_some();
+            if block.kind()? == "text" {
+                parts.push(spoken(required(block.quoted("text")?, "text")?));
                 if block.get("citations").is_some() {
                     self.dropped.add("citations");
                 }
-                continue;
-            }
-            if let Some(item) = self.act(&block).map_err(inside)? {
+            } else if let Some(item) = self.act(&block)? {
                 self.say("assistant", std::mem::take(&mut parts));
                 self.items.push(item);
             }
-        }
+            Ok(())
+        })?;
         self.say("assistant", parts);
         Ok(())
     }
@@ -151,12 +148,6 @@ impl<'d> Items<'d> {
         }
     }
 
-    fn block<'a>(&mut self, raw: &'a RawValue) -> Result<Fields<'a>> {
-        let block = Fields::of(raw)?;
-        self.is_cached |= block.get("cache_control").is_some();
-        Ok(block)
-    }
-
     fn say(&mut self, role: &str, parts: Vec<String>) {
         if !parts.is_empty() {
             let item = Object::of_type("message").text("role", role);
@@ -170,14 +161,6 @@ enum Speaker {
     Other,
 }
 
-/// The content of a message, if it is a list.
-fn blocks<'a>(message: &Fields<'a>) -> Result<Option<Vec<&'a RawValue>>> {
-    match message.get("content") {
-        Some(content) if string(content).is_none() => message.array("content"),
-        _ => Ok(None),
-    }
-}
-
 fn spoken(quoted: &str) -> String {
     Object::of_type("output_text").put("text", quoted).json()
 }
@@ -187,6 +170,5 @@ fn call_id(id: &str) -> String {
     if id.chars().count() <= 64 {
         return quoted(id);
     }
-    let digest = Digest::of(id.as_bytes()).to_string();
-    quoted(digest.get(..32).unwrap_or(&digest))
+    quoted(&half(Digest::of(id.as_bytes())))
 }

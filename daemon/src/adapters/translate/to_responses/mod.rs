@@ -5,16 +5,14 @@ mod items;
 mod tests;
 mod tools;
 
-use serde_json::value::RawValue;
-
 use self::items::Items;
 use self::tools::Tools;
-use super::Translated;
 use super::effort::{Reasoning, to_reasoning};
-use super::fields::{Dropped, Fields, Result, Unmappable, required, shown};
+use super::fields::{Dropped, Fields, Result, Unmappable, required, shown, string};
 use super::media::texts;
 use super::models::{Gpt, Reasons};
 use super::schema::is_strict;
+use super::{Translated, half, translated};
 use crate::adapters::raw::{Object, list};
 use crate::types::Digest;
 
@@ -46,16 +44,7 @@ const KNOWN: [&str; 18] = [
 /// # Errors
 /// A field changes the meaning and cannot be said, or cannot be read.
 pub fn to_responses(body: &str) -> Result<Translated> {
-    let raw: &RawValue = serde_json::from_str(body)
-        .map_err(|_| Unmappable::new("body", "the body has to be a JSON object"))?;
-    let body = Fields::of(raw).map_err(|error| error.inside("body"))?;
-    let mut dropped = Dropped::default();
-    let request = request(&body, &mut dropped)?;
-    dropped.add_unknown(&body, &KNOWN);
-    Ok(Translated {
-        body: request,
-        dropped: dropped.into_names(),
-    })
+    translated(body, &KNOWN, request)
 }
 
 fn request(body: &Fields<'_>, dropped: &mut Dropped) -> Result<String> {
@@ -214,26 +203,22 @@ fn marks_cache(body: &Fields<'_>) -> Result<bool> {
         return Ok(true);
     }
     // A system that is a text has no marks.
-    let system = body.get("system").filter(|raw| raw.get().starts_with('['));
-    let blocks = if system.is_some() {
-        body.array("system")?
-    } else {
-        None
-    };
-    for raw in blocks.unwrap_or_default() {
-        if Fields::of(raw)?.get("cache_control").is_some() {
-            return Ok(true);
-        }
+    if body.get("system").and_then(string).is_some() {
+        return Ok(false);
     }
-    Ok(false)
+    let mut is_marked = false;
+    body.each("system", |block| {
+        is_marked |= block.get("cache_control").is_some();
+        Ok(())
+    })?;
+    Ok(is_marked)
 }
 
 /// The same for all requests of a conversation, and for no other: it is made of how that begins.
 fn cache_key(instructions: Option<&str>, tools: Option<&str>, items: &[String]) -> String {
     let first = items.first().map_or("", String::as_str);
     let parts = [instructions.unwrap_or(""), tools.unwrap_or(""), first];
-    let digest = Digest::of_parts(parts.map(str::as_bytes)).to_string();
-    digest.get(..32).unwrap_or(&digest).to_owned()
+    half(Digest::of_parts(parts.map(str::as_bytes)))
 }
 
 fn user<'a>(body: &Fields<'a>, dropped: &mut Dropped) -> Result<Option<&'a str>> {

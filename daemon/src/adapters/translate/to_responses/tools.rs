@@ -16,17 +16,11 @@ pub(super) struct Tools {
 
 pub(super) fn read(body: &Fields<'_>, dropped: &mut Dropped) -> Result<Tools> {
     let mut read = Tools::default();
-    for (at, raw) in body
-        .array("tools")?
-        .unwrap_or_default()
-        .into_iter()
-        .enumerate()
-    {
-        let inside = |error: Unmappable| error.inside(format!("tools[{at}]"));
-        let tool = Fields::of(raw).map_err(inside)?;
+    body.each("tools", |tool| {
         read.is_cached |= tool.get("cache_control").is_some();
-        read.tools.push(function(&tool, dropped).map_err(inside)?);
-    }
+        read.tools.push(function(&tool, dropped)?);
+        Ok(())
+    })?;
     let inside = |error: Unmappable| error.inside("tool_choice");
     if let (Some(choice), false) = (body.object("tool_choice")?, read.tools.is_empty()) {
         read.choice = Some(written(&choice).map_err(inside)?);
