@@ -15,6 +15,9 @@ pub enum Wire {
     Messages,
 }
 
+/// Blocks of one answer. More than any model makes, and little memory; a vendor that opens more is broken.
+pub const MAX_BLOCKS: usize = 4096;
+
 /// An event of a vendor's stream as it came, for clients that speak the vendor's language.
 #[derive(Debug, Clone)]
 pub struct Native {

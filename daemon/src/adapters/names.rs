@@ -4,13 +4,14 @@
 //! blanks. The name of a tool is decided once, when its listing is pinned, and looked up from then on:
 //! nothing ever takes a name apart.
 
-use ring::digest::{SHA256, digest};
+use crate::types::Digest;
 
 /// Goes into every record: a conversation that was begun with other rules keeps its names, because
 /// they are stored with its listing.
 pub const VERSION: u32 = 1;
 const MAX: usize = 64;
 const KEPT: usize = 55;
+const TAG: usize = 8;
 
 /// The name for `tool` of the server labelled `label`, where `taken` names are not free.
 pub fn mangle(label: &str, tool: &str, taken: impl Fn(&str) -> bool) -> String {
@@ -22,14 +23,8 @@ pub fn mangle(label: &str, tool: &str, taken: impl Fn(&str) -> bool) -> String {
     let base: String = clean.chars().take(KEPT).collect();
     let mut text = format!("{label}\0{tool}");
     loop {
-        let hash = digest(&SHA256, text.as_bytes());
-        let tag: String = hash
-            .as_ref()
-            .iter()
-            .take(4)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let name = format!("{base}_{tag}");
+        let digest = Digest::of(text.as_bytes()).to_string();
+        let name = format!("{base}_{}", &digest[..TAG]);
         if !taken(&name) {
             return name;
         }

@@ -286,3 +286,22 @@ async fn a_call_that_gets_no_answer_fails_with_its_http_status() {
     assert_eq!(done["output"][1]["error"]["code"], 502, "{done}");
     world.scenario.finish().await;
 }
+
+#[tokio::test]
+async fn an_answer_that_grows_without_end_is_cut_off() {
+    let world = world("allow").await;
+    let padding = "x".repeat(16 * 1024 * 1024);
+    let mut events = vec![json!({ "type": "response.created", "response": { "id": "resp_1" } })];
+    let more = json!({ "type": "response.in_progress", "padding": padding });
+    events.extend(std::iter::repeat_n(more, 5));
+    world.openai.push(Turn::events(events));
+    let response = sent(
+        world
+            .post("/openai/v1/responses")
+            .json(&never(&world, false)),
+    )
+    .await;
+    let text = response.text().await.unwrap();
+    assert!(text.contains("the vendor's answer is too large"), "{text}");
+    world.scenario.finish().await;
+}

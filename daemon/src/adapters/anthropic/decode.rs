@@ -4,27 +4,21 @@ mod building;
 #[cfg(test)]
 mod tests;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use self::building::Building;
 use super::json::unquoted;
 use super::usage::Counted;
 use crate::adapters::dialect::{Decoder as Decodes, Malformed};
-use crate::adapters::event::{Block, End, Event, Native, TurnEnd};
+use crate::adapters::event::{Block, End, Event, MAX_BLOCKS, Native, TurnEnd};
 use crate::adapters::raw::raw;
 use crate::mcp::edit::{self, Edit, Members};
-
-/// Of one answer. The largest that a model writes is some megabytes.
-const MAX_BYTES: usize = 64 << 20;
-const MAX_BLOCKS: usize = 10_000;
 
 #[derive(Default)]
 pub struct Decoder {
     phase: Phase,
     /// In the order in which they began, with the vendor's index. Taken when they are complete.
     blocks: Vec<(u64, Option<Building>)>,
-    bytes: usize,
     counted: Counted,
     delta: Option<Box<RawValue>>,
 }
@@ -37,37 +31,30 @@ enum Phase {
     Done,
 }
 
-#[derive(Deserialize)]
-struct Start<'a> {
-    index: u64,
-    #[serde(borrow)]
-    content_block: &'a RawValue,
+/// An event of the stream, read once.
+struct Incoming<'a> {
+    kind: &'a str,
+    members: Members<'a>,
+    data: &'a str,
 }
 
-#[derive(Deserialize)]
-struct Delta<'a> {
-    index: u64,
-    #[serde(borrow)]
-    delta: &'a RawValue,
-}
+impl<'a> Incoming<'a> {
+    fn member(&self, key: &str) -> Result<&'a RawValue, Malformed> {
+        let lacking = || Malformed(format!("{} lacks {key}", self.kind));
+        self.members.get(key).ok_or_else(lacking)
+    }
 
-#[derive(Deserialize)]
-struct Stop {
-    index: u64,
-}
+    /// The members of the object `key`.
+    fn inner(&self, key: &str) -> Option<Members<'a>> {
+        Members::of(self.members.get(key)?.get()).ok()
+    }
 
-#[derive(Deserialize)]
-struct Failure {
-    #[serde(default)]
-    error: Option<FailureBody>,
-}
-
-#[derive(Deserialize)]
-struct FailureBody {
-    #[serde(default)]
-    r#type: Option<String>,
-    #[serde(default)]
-    message: Option<String>,
+    fn native(&self) -> Native {
+        Native {
+            name: self.kind.to_owned(),
+            json: raw(self.data.to_owned()),
+        }
+    }
 }
 
 impl Decodes for Decoder {
@@ -75,35 +62,34 @@ impl Decodes for Decoder {
         if self.phase == Phase::Done {
             return Ok(Vec::new());
         }
-        self.bytes = self.bytes.saturating_add(data.len());
-        if self.bytes > MAX_BYTES {
-            return Err(Malformed(format!("it is larger than {MAX_BYTES} bytes")));
-        }
         let members = Members::of(data).map_err(|_| malformed("an event is no object"))?;
         let kind = members.get("type").and_then(unquoted);
-        match kind.as_deref().or(name).unwrap_or_default() {
-            "message_start" => self.start(&members),
-            "content_block_start" => self.open(data),
-            "content_block_delta" => self.delta(data),
-            "content_block_stop" => self.close(data),
-            "message_delta" => self.message_delta(data, &members),
+        let event = Incoming {
+            kind: kind.as_deref().or(name).unwrap_or_default(),
+            members,
+            data,
+        };
+        match event.kind {
+            "message_start" => self.start(&event),
+            "content_block_start" => self.open(&event),
+            "content_block_delta" => self.delta(&event),
+            "content_block_stop" => self.close(&event),
+            "message_delta" => self.message_delta(&event),
             "message_stop" => self.stop(),
-            "error" => Ok(vec![self.fail(data)]),
+            "error" => Ok(vec![self.fail(&event)]),
             _ => Ok(Vec::new()),
         }
     }
 }
 
 impl Decoder {
-    fn start(&mut self, members: &Members<'_>) -> Result<Vec<Event>, Malformed> {
+    fn start(&mut self, event: &Incoming<'_>) -> Result<Vec<Event>, Malformed> {
         if self.phase != Phase::Waiting {
             return Err(malformed("it begins twice"));
         }
         self.phase = Phase::Begun;
-        let message = members.get("message").map(|it| Members::of(it.get()));
-        let Some(Ok(message)) = message else {
-            return Err(malformed("message_start has no message"));
-        };
+        let message = event.inner("message");
+        let message = message.ok_or_else(|| malformed("message_start has no message"))?;
         if let Some(usage) = message.get("usage") {
             self.counted.update(usage);
         }
@@ -114,42 +100,40 @@ impl Decoder {
         }])
     }
 
-    fn open(&mut self, data: &str) -> Result<Vec<Event>, Malformed> {
-        let start: Start<'_> = self.read(data, "content_block_start")?;
+    fn open(&mut self, event: &Incoming<'_>) -> Result<Vec<Event>, Malformed> {
+        let vendors = self.place(event)?;
         if self.blocks.len() >= MAX_BLOCKS {
             return Err(malformed("it has too many blocks"));
         }
-        if self.blocks.iter().any(|(index, _)| *index == start.index) {
+        if self.blocks.iter().any(|(index, _)| *index == vendors) {
             return Err(malformed("a block begins twice"));
         }
-        let building = Building::of(start.content_block)?;
+        let building = Building::of(event.member("content_block")?)?;
         let index = self.blocks.len();
         let kind = building.kind();
-        self.blocks.push((start.index, Some(building)));
+        self.blocks.push((vendors, Some(building)));
         Ok(vec![Event::Open {
             index,
             kind,
-            native: Some(native("content_block_start", data)),
+            native: Some(event.native()),
         }])
     }
 
-    fn delta(&mut self, data: &str) -> Result<Vec<Event>, Malformed> {
-        let delta: Delta<'_> = self.read(data, "content_block_delta")?;
-        let (index, slot) = self.slot(delta.index)?;
+    fn delta(&mut self, event: &Incoming<'_>) -> Result<Vec<Event>, Malformed> {
+        let (index, slot) = self.slot(event)?;
         let building = slot
             .as_mut()
             .ok_or_else(|| malformed("a block goes on after its end"))?;
-        let more = building.grow(delta.delta)?;
+        let more = building.grow(event.member("delta")?)?;
         Ok(vec![Event::Delta {
             index,
             delta: more,
-            native: Some(native("content_block_delta", data)),
+            native: Some(event.native()),
         }])
     }
 
-    fn close(&mut self, data: &str) -> Result<Vec<Event>, Malformed> {
-        let stop: Stop = self.read(data, "content_block_stop")?;
-        let (index, slot) = self.slot(stop.index)?;
+    fn close(&mut self, event: &Incoming<'_>) -> Result<Vec<Event>, Malformed> {
+        let (index, slot) = self.slot(event)?;
         let building = slot.take().ok_or_else(|| malformed("a block ends twice"))?;
         Ok(vec![Event::Close {
             index,
@@ -157,18 +141,14 @@ impl Decoder {
         }])
     }
 
-    fn message_delta(
-        &mut self,
-        data: &str,
-        members: &Members<'_>,
-    ) -> Result<Vec<Event>, Malformed> {
+    fn message_delta(&mut self, event: &Incoming<'_>) -> Result<Vec<Event>, Malformed> {
         if self.phase != Phase::Begun {
             return Err(malformed("message_delta comes before message_start"));
         }
-        if let Some(usage) = members.get("usage") {
+        if let Some(usage) = event.members.get("usage") {
             self.counted.update(usage);
         }
-        self.delta = Some(raw(data.to_owned()));
+        self.delta = Some(raw(event.data.to_owned()));
         Ok(Vec::new())
     }
 
@@ -195,30 +175,33 @@ impl Decoder {
         Ok(events)
     }
 
-    fn fail(&mut self, data: &str) -> Event {
+    fn fail(&mut self, event: &Incoming<'_>) -> Event {
         self.phase = Phase::Done;
-        let error = serde_json::from_str(data)
-            .ok()
-            .and_then(|failure: Failure| failure.error);
-        let (code, message) = error.map_or((None, None), |it| (it.r#type, it.message));
+        let error = event.inner("error");
+        let text = |key| error.as_ref().and_then(|it| it.get(key)).and_then(unquoted);
+        let (code, message) = (text("type"), text("message"));
         Event::End(TurnEnd {
             reason: End::Failed {
                 code: code.unwrap_or_else(|| "api_error".to_owned()),
                 message: message.unwrap_or_else(|| "the vendor broke the answer off".to_owned()),
             },
             usage: self.counted.usage(),
-            native: Some(raw(data.to_owned())),
+            native: Some(raw(event.data.to_owned())),
         })
     }
 
-    fn read<'a, T: Deserialize<'a>>(&self, data: &'a str, what: &str) -> Result<T, Malformed> {
+    /// The vendor's index of the block that `event` is about.
+    fn place(&self, event: &Incoming<'_>) -> Result<u64, Malformed> {
         if self.phase != Phase::Begun {
-            return Err(Malformed(format!("{what} comes before message_start")));
+            let kind = event.kind;
+            return Err(Malformed(format!("{kind} comes before message_start")));
         }
-        serde_json::from_str(data).map_err(|_| Malformed(format!("{what} lacks a member")))
+        let index = event.member("index")?.get().parse();
+        index.map_err(|_| malformed("the index of a block is no whole number"))
     }
 
-    fn slot(&mut self, index: u64) -> Result<(usize, &mut Option<Building>), Malformed> {
+    fn slot(&mut self, event: &Incoming<'_>) -> Result<(usize, &mut Option<Building>), Malformed> {
+        let index = self.place(event)?;
         let mut blocks = self.blocks.iter_mut().enumerate().rev();
         blocks
             .find(|(_, (vendors, _))| *vendors == index)
@@ -240,13 +223,6 @@ fn reason(delta: &RawValue) -> End {
         "refusal" => End::Refusal,
         "pause_turn" => End::Pause,
         other => End::Other(other.to_owned()),
-    }
-}
-
-fn native(name: &str, data: &str) -> Native {
-    Native {
-        name: name.to_owned(),
-        json: raw(data.to_owned()),
     }
 }
 

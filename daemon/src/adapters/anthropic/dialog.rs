@@ -59,7 +59,7 @@ impl MessagesDialog {
 
     /// The whole list of messages after `steps`.
     fn messages(&self, steps: &[Step]) -> String {
-        let mut messages = self.base.clone();
+        let mut more = Vec::new();
         let mut said: Vec<String> = Vec::new();
         for step in steps {
             match step {
@@ -69,20 +69,20 @@ impl MessagesDialog {
                     // After a pause the vendor goes on with the same message.
                     if turn.end.reason != End::Pause && !said.is_empty() {
                         let content = list(std::mem::take(&mut said));
-                        messages.push(history::message("assistant", &content));
+                        more.push(history::message("assistant", &content));
                     }
                 }
                 Step::Results(results) if !results.is_empty() => {
                     let content = list(results.iter().map(render::tool_result));
-                    messages.push(history::message("user", &content));
+                    more.push(history::message("user", &content));
                 }
                 _ => {}
             }
         }
         if !said.is_empty() {
-            messages.push(history::message("assistant", &list(said)));
+            more.push(history::message("assistant", &list(said)));
         }
-        list(messages.iter().map(|message| message.get()))
+        list(self.base.iter().chain(&more).map(|message| message.get()))
     }
 
     fn edited(&self, steps: &[Step], more: &[(&str, Edit<'_>)]) -> Result<String, Refusal> {
@@ -191,8 +191,8 @@ impl Dialog for MessagesDialog {
     fn keep(&self, id: &str, steps: &[Step], _object: &str) -> (Option<Record>, Kept) {
         let is_mcp = |function: &str| self.table.has(function);
         let fragments = keep::fragments(id, steps, is_mcp, &self.reserved);
-        let first = fragments.iter().map(|(key, _)| key);
-        let first = first.clone().find(|key| ids::is_visible(key));
+        let mut keys = fragments.iter().map(|(key, _)| key);
+        let first = keys.find(|key| ids::is_visible(key));
         let mut pins: HashMap<String, Vec<Listing>> = HashMap::new();
         for (at, entry) in self.request.offer.servers.iter().enumerate() {
             let Some(listing) = self

@@ -82,11 +82,11 @@ impl Messages {
             return;
         }
         let tools = listing.tools.iter().map(|tool| {
-            let mut object = Object::new().text("name", &tool.name);
-            if let Some(description) = &tool.description {
-                object = object.text("description", description);
-            }
-            object.put("input_schema", tool.input_schema.get()).json()
+            Object::new()
+                .text("name", &tool.name)
+                .text_if("description", tool.description.as_deref())
+                .put("input_schema", tool.input_schema.get())
+                .json()
         });
         let block = Object::of_type("mcp_tool_listing").text("mcp_server_name", &listing.label);
         let block = block.put("tools", &list(tools)).json();

@@ -28,8 +28,7 @@ pub(super) fn said(wire: Wire, block: &Block) -> Option<String> {
         }
         Content::Call(call) => {
             let input = block::input(&call.arguments);
-            let object = Object::of_type("tool_use").text("id", &call.id);
-            Some(object.text("name", &call.name).put("input", &input).json())
+            Some(tool_use(&call.id, &call.name, &input))
         }
         Content::Other(_) => None,
     }
@@ -41,7 +40,7 @@ pub(super) fn signature(block: &Block) -> Option<String> {
     Some(wrap(Origin::OpenAi, native.get()))
 }
 
-/// The call as the model is told that it made it, where nothing else is known of it.
+/// The call as the model is told that it made it.
 pub(super) fn tool_use(id: &str, function: &str, input: &str) -> String {
     let object = Object::of_type("tool_use").text("id", id);
     object.text("name", function).put("input", input).json()

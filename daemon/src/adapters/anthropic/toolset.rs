@@ -321,19 +321,14 @@ impl Toolset {
         // The vendor refuses a mark on a tool that is not loaded.
         let last = tools.iter().rposition(|tool| !self.is_deferred(tool));
         let all = tools.iter().enumerate().map(|(at, tool)| {
-            let mut object = Object::new().text("name", &tool.function);
-            if let Some(description) = &tool.description {
-                object = object.text("description", description);
-            }
-            object = object.put("input_schema", &normal(tool.input_schema.get()));
-            if self.is_deferred(tool) {
-                object = object.put("defer_loading", "true");
-            }
             let mark = self.cache_control.as_deref().filter(|_| Some(at) == last);
-            if let Some(mark) = mark {
-                object = object.put("cache_control", mark.get());
-            }
-            object.json()
+            Object::new()
+                .text("name", &tool.function)
+                .text_if("description", tool.description.as_deref())
+                .put("input_schema", &normal(tool.input_schema.get()))
+                .put_if("defer_loading", self.is_deferred(tool).then_some("true"))
+                .put_if("cache_control", mark.map(RawValue::get))
+                .json()
         });
         all.collect()
     }

@@ -10,10 +10,7 @@ use serde_json::value::RawValue;
 
 use super::items::{Finished, ItemHead};
 use crate::adapters::dialect::{Decoder, Malformed};
-use crate::adapters::event::{Block, Delta, End, Event, Kind, Native, TurnEnd, Usage};
-
-/// Items of one answer. More than any model makes, and little memory.
-const MAX_ITEMS: usize = 4096;
+use crate::adapters::event::{Block, Delta, End, Event, Kind, MAX_BLOCKS, Native, TurnEnd, Usage};
 
 #[derive(Debug, Default)]
 pub struct ResponsesDecoder {
@@ -132,8 +129,8 @@ impl ResponsesDecoder {
         {
             return Err(Malformed(format!("output item {place} begins twice")));
         }
-        if self.blocks.len() == MAX_ITEMS {
-            return Err(Malformed(format!("more than {MAX_ITEMS} output items")));
+        if self.blocks.len() == MAX_BLOCKS {
+            return Err(Malformed(format!("more than {MAX_BLOCKS} output items")));
         }
         let head: ItemHead = read(item.get(), "an output item")?;
         let kind = head.kind().map_err(Malformed)?;

@@ -150,12 +150,9 @@ fn parent(request: &ResponsesRequest, found: &Found) -> Result<Option<String>, R
 }
 
 fn function(tool: &Tool) -> String {
-    let function = Object::of_type("function").text("name", &tool.function);
-    let function = match &tool.description {
-        Some(description) => function.text("description", description),
-        None => function,
-    };
-    function
+    Object::of_type("function")
+        .text("name", &tool.function)
+        .text_if("description", tool.description.as_deref())
         .put("parameters", tool.input_schema.get())
         .put("strict", "false")
         .json()

@@ -6,9 +6,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::object::{Echo, Status};
-use super::{ids, mcp_items};
+use super::{ids, items, mcp_items};
 use crate::adapters::dialect::{Encoder, Finish, Shown};
-use crate::adapters::event::{Block, Content, Delta, Event, Kind, Native, Usage, Wire};
+use crate::adapters::event::{Block, Delta, Event, Kind, Native, Usage, Wire};
 use crate::adapters::raw::{Object, quoted, raw};
 use crate::adapters::refusal::Refusal;
 use crate::adapters::step::{CallRef, CallResult, Listing, McpCall};
@@ -212,7 +212,7 @@ impl ResponsesEncoder {
 
     fn close_made(&mut self, block: (usize, usize), content: &Block, frames: &mut Vec<u8>) {
         if !self.blocks.contains_key(&block) {
-            let Some(kind) = kind_of(&content.content) else {
+            let Some(kind) = items::kind_of(&content.content) else {
                 return;
             };
             self.open_made(block, &kind, frames);
@@ -395,17 +395,4 @@ impl ResponsesEncoder {
         }));
         frames.extend_from_slice(b"\n\n");
     }
-}
-
-/// None for what this language has no item for.
-fn kind_of(content: &Content) -> Option<Kind> {
-    Some(match content {
-        Content::Text(_) | Content::Refusal(_) => Kind::Text,
-        Content::Thinking { .. } => Kind::Thinking,
-        Content::Call(call) => Kind::Call {
-            id: call.id.clone(),
-            name: call.name.clone(),
-        },
-        Content::Other(_) => return None,
-    })
 }

@@ -119,6 +119,29 @@ impl Finished {
     }
 }
 
+/// What the item is that is made up for `content` of another language; none where this one has no word.
+pub fn kind_of(content: &Content) -> Option<Kind> {
+    Some(match content {
+        Content::Text(_) | Content::Refusal(_) => Kind::Text,
+        Content::Thinking { .. } => Kind::Thinking,
+        Content::Call(call) => Kind::Call {
+            id: call.id.clone(),
+            name: call.name.clone(),
+        },
+        Content::Other(_) => return None,
+    })
+}
+
+/// How the id begins of an item that is made up.
+pub fn prefix(kind: &Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Text => Some("msg"),
+        Kind::Thinking => Some("rs"),
+        Kind::Call { .. } => Some("fc"),
+        Kind::Other(_) => None,
+    }
+}
+
 /// A call without arguments may have none at all.
 fn arguments(value: Option<serde_json::Value>) -> String {
     match value {
@@ -161,17 +184,12 @@ pub fn reasoning(id: Option<&str>, text: &str, sealed: Option<&str>) -> Box<RawV
         true => Vec::new(),
         false => vec![summary_part(text).json()],
     };
-    let item = match id {
-        Some(id) => Object::new().text("id", id),
-        None => Object::new(),
-    };
-    let item = item
+    Object::new()
+        .text_if("id", id)
         .text("type", "reasoning")
-        .put("summary", &list(summary));
-    match sealed {
-        Some(sealed) => item.text("encrypted_content", sealed).done(),
-        None => item.done(),
-    }
+        .put("summary", &list(summary))
+        .text_if("encrypted_content", sealed)
+        .done()
 }
 
 /// Reasoning of a vendor of another language, for that vendor to see again.

@@ -8,7 +8,7 @@ use crate::adapters::raw::{Object, list, quoted};
 use crate::adapters::step::Outcome;
 
 /// The model's output of a resent call whose result nobody has any more.
-pub const LOST: &str = "The result of this call is no longer available.";
+const LOST: &str = "The result of this call is no longer available.";
 
 /// A `CallToolResult`, as far as it is shown.
 #[derive(Debug, Default, Deserialize)]

@@ -110,19 +110,11 @@ fn part(index: usize, block: &Block, wire: Wire, table: &Table) -> Part {
             hidden: Some(native.to_owned()),
         },
         (content, None) => Part {
-            visible: made(content).map(|prefix| Visible::Made(prefix, index)),
+            visible: items::kind_of(content)
+                .and_then(|kind| items::prefix(&kind))
+                .map(|prefix| Visible::Made(prefix, index)),
             hidden: items::hidden(block),
         },
-    }
-}
-
-/// The prefix of the item that is made up for it.
-fn made(content: &Content) -> Option<&'static str> {
-    match content {
-        Content::Text(_) | Content::Refusal(_) => Some("msg"),
-        Content::Thinking { .. } => Some("rs"),
-        Content::Call(_) => Some("fc"),
-        Content::Other(_) => None,
     }
 }
 

@@ -245,20 +245,6 @@ fn what_the_api_does_not_say_is_malformed() {
     }
 }
 
-#[test]
-fn an_answer_has_a_largest_size() {
-    let mut decoder = Decoder::default();
-    let open =
-        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
-    all(&mut decoder, &[START, open]).unwrap();
-    let text = "x".repeat(1 << 20);
-    let delta = format!(
-        r#"{{"type":"content_block_delta","index":0,"delta":{{"type":"text_delta","text":"{text}"}}}}"#
-    );
-    let refused = (0..65).find(|_| decoder.event(None, &delta).is_err());
-    assert_eq!(refused, Some(63));
-}
-
 proptest! {
     #[test]
     fn nothing_makes_it_panic(

@@ -355,13 +355,13 @@ fn what_does_not_fit_is_malformed() {
 fn the_number_of_items_is_bounded() {
     let mut decoder = ResponsesDecoder::default();
     let mut refused = None;
-    for at in 0..=MAX_ITEMS as u64 {
+    for at in 0..=MAX_BLOCKS as u64 {
         let event = added(at, json!({ "type": "message" })).to_string();
         if decoder.event(None, &event).is_err() {
             refused = Some(at);
         }
     }
-    assert_eq!(refused, Some(MAX_ITEMS as u64));
+    assert_eq!(refused, Some(MAX_BLOCKS as u64));
 }
 
 fn any_event() -> impl Strategy<Value = String> {

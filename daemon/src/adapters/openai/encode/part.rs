@@ -51,13 +51,8 @@ impl Open {
 
     /// None for what this language has no item for.
     pub(super) fn made(kind: Kind, response: &str, place: &str) -> Option<Self> {
-        let prefix = match &kind {
-            Kind::Text => "msg",
-            Kind::Thinking => "rs",
-            Kind::Call { .. } => "fc",
-            Kind::Other(_) => return None,
-        };
-        Some(Self::new(kind, ids::made(prefix, response, place)))
+        let id = ids::made(items::prefix(&kind)?, response, place);
+        Some(Self::new(kind, id))
     }
 
     fn new(kind: Kind, id: String) -> Self {
