@@ -50,6 +50,17 @@ pub fn chain(error: &dyn Error) -> String {
     text
 }
 
+/// `text` as a sentence, and `hint` as another where there is one.
+pub fn sentences(text: &str, hint: Option<String>) -> String {
+    let Some(hint) = hint else {
+        return format!("{text}.");
+    };
+    let mut rest = hint.chars();
+    let first = rest.next().map(char::to_uppercase);
+    let first: String = first.into_iter().flatten().collect();
+    format!("{text}. {first}{}", rest.as_str())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,5 +73,8 @@ mod tests {
     fn chain_joins_every_cause_once() {
         let error = Outer(std::io::Error::other("inner"));
         assert_eq!(chain(&error), "outer: inner");
+        assert_eq!(sentences("outer", None), "outer.");
+        let hint = Some("run `x`".to_owned());
+        assert_eq!(sentences("outer", hint), "outer. Run `x`");
     }
 }

@@ -12,6 +12,7 @@ mod ai_anthropic;
 mod ai_chat;
 mod ai_cross;
 mod ai_keys;
+mod ai_login;
 mod ai_loop;
 mod ai_openai;
 mod ai_pass;

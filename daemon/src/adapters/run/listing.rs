@@ -15,7 +15,7 @@ use super::super::refusal::Refusal;
 use super::super::schema::object_schema;
 use super::super::step::{Listing, Tool};
 use super::servers::Servers;
-use crate::error::{Classify, chain};
+use crate::error::{Classify, chain, sentences};
 use crate::pipeline::{ListedTool, SessionError};
 use crate::types::ServerName;
 
@@ -125,19 +125,15 @@ fn read(server: &ServerName, listed: &ListedTool) -> Option<Tool> {
 
 /// As the vendor's hosted feature has it, with a message that helps.
 fn unlisted(entry: &ServerEntry, error: &SessionError) -> Refusal {
-    let hint = error
-        .hint()
-        .map(|hint| format!(" {hint}"))
-        .unwrap_or_default();
+    let cause = sentences(&chain(error), error.hint());
     Refusal {
         param: Some(entry.param.clone()),
         code: Some("http_error"),
         ..Refusal::new(
             StatusCode::FAILED_DEPENDENCY,
             format!(
-                "Error retrieving tool list from MCP server: '{}'. {}.{hint}",
-                entry.label,
-                chain(error)
+                "Error retrieving tool list from MCP server: '{}'. {cause}",
+                entry.label
             ),
         )
     }

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::super::step::{McpCall, Outcome};
-use crate::error::{Classify, ErrorKind, chain};
+use crate::error::{Classify, ErrorKind, chain, sentences};
 use crate::mcp::codes;
 use crate::pipeline::{Asked, CallError, ListedTool, McpSession, Pipeline, SessionError};
 use crate::types::{Caller, ServerName};
@@ -136,10 +136,7 @@ fn object(text: &str) -> Option<&RawValue> {
 }
 
 fn failed(error: &SessionError) -> Outcome {
-    let hint = error
-        .hint()
-        .map(|hint| format!(" {hint}"))
-        .unwrap_or_default();
+    let explained = |text: &str| sentences(text, error.hint());
     match error {
         SessionError::Refused { code, message, .. } => Outcome::Protocol {
             code: *code,
@@ -147,10 +144,10 @@ fn failed(error: &SessionError) -> Outcome {
         },
         // A rule or a person said no: the model may do something else instead.
         SessionError::Call(refused @ CallError::Refused { .. }) => {
-            told(&format!("{refused}.{hint}"))
+            told(&explained(&refused.to_string()))
         }
         SessionError::Call(refused) if refused.kind() == ErrorKind::Denied => {
-            told(&format!("{}.{hint}", chain(refused)))
+            told(&explained(&chain(refused)))
         }
         SessionError::Status { status, .. } => Outcome::Http {
             code: *status,
@@ -158,7 +155,7 @@ fn failed(error: &SessionError) -> Outcome {
         },
         other => Outcome::Http {
             code: http_code(other.kind()),
-            message: format!("{}.{hint}", chain(other)),
+            message: explained(&chain(other)),
         },
     }
 }
