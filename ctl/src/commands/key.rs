@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::input;
 use crate::output::table::Table;
-use crate::output::time::{for_people, rfc3339};
+use crate::output::time::{brief, rfc3339};
 
 #[derive(Subcommand)]
 pub enum KeyCommand {
@@ -86,23 +86,7 @@ async fn list(context: &Context) -> Result<(), Failure> {
         let views: Vec<_> = vendors.iter().map(view).collect();
         return context.printer.json(&views);
     }
-    let mut table = Table::new(["NAME", "API", "KEY", "STORED", "URL"]);
-    for vendor in &vendors {
-        let stored = for_people(vendor.set_at).unwrap_or_else(|| "-".to_owned());
-        let api = if vendor.api.is_empty() {
-            "-"
-        } else {
-            &vendor.api
-        };
-        table.row([
-            vendor.name.as_str().into(),
-            api.into(),
-            holder(vendor).1.into(),
-            stored.as_str().into(),
-            vendor.url.as_str().into(),
-        ]);
-    }
-    context.printer.table(&table)?;
+    context.printer.table(&table(&vendors))?;
     for vendor in vendors.iter().filter(|v| v.key() == KeyHolder::OtherUrl) {
         let set = context.command(&format!("key set {}", vendor.name));
         let remove = context.command(&format!("key remove {}", vendor.name));
@@ -112,6 +96,28 @@ async fn list(context: &Context) -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+fn table(vendors: &[VendorInfo]) -> Table<5> {
+    let mut table = Table::new(["NAME", "API", "KEY", "STORED", "URL"]);
+    for vendor in vendors {
+        let stored = match vendor.set_at {
+            0 => "-".to_owned(),
+            at => brief(at),
+        };
+        let api = match vendor.api.as_str() {
+            "" => "-",
+            api => api,
+        };
+        table.row([
+            vendor.name.as_str().into(),
+            api.into(),
+            holder(vendor).1.into(),
+            stored.as_str().into(),
+            vendor.url.as_str().into(),
+        ]);
+    }
+    table
 }
 
 async fn remove(context: &Context, name: String) -> Result<(), Failure> {
@@ -144,5 +150,49 @@ fn holder(vendor: &VendorInfo) -> (&'static str, &'static str) {
         KeyHolder::OtherUrl => ("other_url", "for another URL"),
         KeyHolder::NotNeeded => ("not_needed", "not needed"),
         KeyHolder::Unspecified => ("unknown", "unknown"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_vendors_fit_80_columns_whole() {
+        let vendor = |name: &str, api: &str, url: &str, key: KeyHolder, set_at| VendorInfo {
+            name: name.to_owned(),
+            api: api.to_owned(),
+            url: url.to_owned(),
+            key: key.into(),
+            set_at,
+        };
+        let long_ago = crate::output::time::now() - 400 * 86_400;
+        let vendors = [
+            vendor(
+                "anthropic",
+                "anthropic",
+                "https://api.anthropic.com/",
+                KeyHolder::Client,
+                0,
+            ),
+            vendor(
+                "openai",
+                "openai",
+                "https://api.openai.com/v1",
+                KeyHolder::Daemon,
+                long_ago,
+            ),
+            vendor(
+                "ollama",
+                "openai",
+                "http://localhost:11434/v1",
+                KeyHolder::NotNeeded,
+                0,
+            ),
+        ];
+        let rendered = table(&vendors).render(80, false);
+        assert!(rendered.lines().all(|line| line.chars().count() <= 80));
+        assert!(!rendered.contains('…'), "{rendered}");
+        assert!(rendered.contains("held here         400 days ago  https://api.openai.com/v1"));
     }
 }
