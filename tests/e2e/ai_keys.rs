@@ -1,6 +1,9 @@
 //! Whose key goes to which model API, and that none goes anywhere else.
 
+use std::path::Path;
+
 use mcpbridge_tests::ai::{FakeAi, Kind};
+use mcpbridge_tests::{bins, wait};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -306,5 +309,32 @@ async fn env_prints_where_sdks_find_the_bridge() {
     set_key(&world, "openai", world.openai.key()).await;
     let hinted = ctl.run(&["env", "openai"]).await.success();
     assert!(hinted.stderr.contains("OPENAI_API_KEY") && hinted.stderr.contains("client add"));
+    world.scenario.finish().await;
+}
+
+#[tokio::test]
+async fn the_command_that_env_suggests_sets_the_variables_of_the_shell_it_is_for() {
+    let world = World::start().await;
+    let base = world.scenario.daemon.base_url();
+    let binaries = bins::mcpbridgectl();
+    let binaries = binaries.parent().unwrap().display();
+    let path = format!("{binaries}:{}", std::env::var("PATH").unwrap());
+    for shell in ["sh", "fish"] {
+        let printed = world.scenario.ctl.run(&["env", "--shell", shell]).await;
+        let said = printed.success().stderr.replace('\n', " ");
+        let apply = said.trim().strip_prefix("set them with: ").unwrap();
+        let mut command = world.scenario.home.command(Path::new(shell));
+        command.env("PATH", &path);
+        command.args(["-c", &format!("{apply}; env")]);
+        let ended = wait::within("the shell", command.output()).await.unwrap();
+        let set = String::from_utf8(ended.stdout).unwrap();
+        for (variable, path) in [("OPENAI", "openai/v1"), ("ANTHROPIC", "anthropic")] {
+            let expected = format!("{variable}_BASE_URL={base}/{path}");
+            assert!(
+                set.lines().any(|line| line == expected),
+                "{shell}: {apply}\n{set}"
+            );
+        }
+    }
     world.scenario.finish().await;
 }

@@ -94,7 +94,7 @@ impl Home {
     }
 
     /// `program` with nothing of the test's environment but the search path.
-    pub(crate) fn command(&self, program: &Path) -> Command {
+    pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command
             .env_clear()
