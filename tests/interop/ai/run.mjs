@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Bridge } from '../lib/bridge.mjs';
 import { assert, check, finish } from '../lib/checks.mjs';
-import { run } from '../lib/process.mjs';
+import { run, until } from '../lib/process.mjs';
 import { agents, canonical, messages, responses } from './stories.mjs';
 
 const tests = resolve(import.meta.dirname, '../..');
@@ -22,7 +22,7 @@ const old = join(tests, 'interop/ai/old');
 /** SDKs as of today and as of two years ago; those of then knew neither Responses nor MCP. */
 const programs = [
     { name: 'PyPI openai', vendor: 'openai', command: python('sdk-current', 'openai_client.py'), stories: responses,
-      modes: ['create', 'events', 'helper', 'runner', 'runner_asks', 'chat', 'chat_events'] },
+      modes: ['create', 'events', 'helper', 'runner', 'runner_asks', 'chat', 'chat_events', 'chat_held', 'chat_events_held'] },
     { name: 'PyPI openai of 2025', vendor: 'openai', command: python('sdk-2025', 'openai_client.py'), stories: responses,
       modes: ['create', 'events', 'helper', 'chat'] },
     { name: 'PyPI openai of 2024', vendor: 'openai', command: python('sdk-2024', 'openai_client.py'), stories: responses,
@@ -36,7 +36,7 @@ const programs = [
     { name: 'PyPI openai-agents', vendor: 'openai', command: python('sdk-current', 'openai_agents.py'), stories: agents,
       modes: ['task', 'streamed'] },
     { name: 'npm openai', vendor: 'openai', command: script('openai_client.mjs'), packages: current, stories: responses,
-      modes: ['create', 'events', 'helper', 'runner', 'runner_asks', 'chat', 'chat_events'] },
+      modes: ['create', 'events', 'helper', 'runner', 'runner_asks', 'chat', 'chat_events', 'chat_held', 'chat_events_held'] },
     { name: 'npm openai of 2024', vendor: 'openai', command: script('openai_client.mjs'), packages: old, stories: responses,
       modes: ['post', 'chat', 'chat_events'] },
     { name: 'npm @anthropic-ai/sdk', vendor: 'anthropic', command: script('anthropic_client.mjs'), packages: current,
@@ -85,6 +85,17 @@ async function startBridge() {
     return bridge;
 }
 
+/** Plays the person who approves `count` calls that wait at the bridge, one after the other, until the program `isOver`. */
+async function approve(count, isOver) {
+    for (let left = count; left > 0; left -= 1) {
+        const waiting = async () => JSON.parse(await bridge.must('--json', 'approvals', 'list'))
+            .find((item) => item.state === 'pending');
+        const item = await until('a call to wait', async () => isOver() ? 'none' : waiting(), 60);
+        if (item === 'none') return;
+        await bridge.must('approve', item.id);
+    }
+}
+
 /** One process for all modes; one check for each. */
 async function runProgram(program, where, modes, turns, urls) {
     const plan = {
@@ -93,7 +104,11 @@ async function runProgram(program, where, modes, turns, urls) {
         steps: modes.map((mode) => ({ mode, turns: turns(program.stories[mode]) })),
     };
     const [command, ...args] = program.command;
-    const ended = await run(command, [...args, JSON.stringify(plan)], { env: { PYTHONWARNINGS: 'ignore' } });
+    const running = run(command, [...args, JSON.stringify(plan)], { env: { PYTHONWARNINGS: 'ignore' } });
+    let isOver = false;
+    running.finally(() => { isOver = true; });
+    await approve(modes.filter((mode) => program.stories[mode].held).length, () => isOver);
+    const ended = await running;
     const lines = ended.stdout.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
     for (const mode of modes)
         await check(`${program.name}, ${mode}, with ${where}`, async () => {

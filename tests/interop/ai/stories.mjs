@@ -53,6 +53,9 @@ export const responses = {
     // No vendor executes tools for Chat Completions, so there is nothing recorded.
     chat: { model, expected: { text: 'Done.', finish: 'stop' } },
     chat_events: { model, expected: { text: 'Done.', finish: 'stop' } },
+    // Nor is there a word for an approval: a person gives it at the bridge.
+    chat_held: { model, held: true, expected: { text: 'Done.', finish: 'stop' } },
+    chat_events_held: { model, held: true, expected: { text: 'Done.', finish: 'stop' } },
 };
 
 function twoTools(form) {

@@ -22,8 +22,21 @@ async function runner(approval) {
     return { ...response, asked };
 }
 
-const { input, ...rest } = request();
-const chat = { ...rest, messages: [{ role: 'user', content: input }] };
+function chat(approval) {
+    const { input, ...rest } = request(approval);
+    return { ...rest, messages: [{ role: 'user', content: input }] };
+}
+
+async function chatEvents(approval) {
+    const message = { role: 'assistant', content: '' };
+    let finish;
+    for await (const chunk of await client.chat.completions.create({ ...chat(approval), stream: true }))
+        for (const choice of chunk.choices) {
+            message.content += choice.delta.content ?? '';
+            finish = choice.finish_reason ?? finish;
+        }
+    return { choices: [{ index: 0, message, finish_reason: finish }] };
+}
 
 await run({
     create: () => client.responses.create(request()),
@@ -40,15 +53,8 @@ await run({
     runner: () => runner('never'),
     runner_asks: () => runner('always'),
     post: () => client.post('/responses', { body: request() }),
-    chat: () => client.chat.completions.create(chat),
-    async chat_events() {
-        const message = { role: 'assistant', content: '' };
-        let finish;
-        for await (const chunk of await client.chat.completions.create({ ...chat, stream: true }))
-            for (const choice of chunk.choices) {
-                message.content += choice.delta.content ?? '';
-                finish = choice.finish_reason ?? finish;
-            }
-        return { choices: [{ index: 0, message, finish_reason: finish }] };
-    },
+    chat: () => client.chat.completions.create(chat()),
+    chat_events: () => chatEvents(),
+    chat_held: () => client.chat.completions.create(chat('always')),
+    chat_events_held: () => chatEvents('always'),
 });

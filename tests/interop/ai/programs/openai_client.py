@@ -51,21 +51,21 @@ def post(plan):
     return client(plan).post("/responses", body=request(plan), cast_to=object)
 
 
-def chat_request(plan):
-    given = request(plan)
+def chat_request(plan, approval):
+    given = request(plan, approval)
     return {
         "model": given["model"], "tools": given["tools"],
         "messages": [{"role": "user", "content": given["input"]}],
     }
 
 
-def chat(plan):
-    return client(plan).chat.completions.create(**chat_request(plan)).to_dict()
+def chat(plan, approval="never"):
+    return client(plan).chat.completions.create(**chat_request(plan, approval)).to_dict()
 
 
-def chat_events(plan):
+def chat_events(plan, approval="never"):
     text, finish = "", None
-    for chunk in client(plan).chat.completions.create(**chat_request(plan), stream=True):
+    for chunk in client(plan).chat.completions.create(**chat_request(plan, approval), stream=True):
         for choice in chunk.choices:
             text += choice.delta.content or ""
             finish = choice.finish_reason or finish
@@ -76,4 +76,5 @@ def chat_events(plan):
 common.run({
     "create": create, "events": events, "helper": helper, "runner": runner,
     "runner_asks": lambda plan: runner(plan, "always"), "post": post, "chat": chat, "chat_events": chat_events,
+    "chat_held": lambda plan: chat(plan, "always"), "chat_events_held": lambda plan: chat_events(plan, "always"),
 })
