@@ -2,11 +2,12 @@
 
 use mcpbridge_tests::ai::{Turn, lint};
 use mcpbridge_tests::queue::Queue;
+use mcpbridge_tests::wait;
 use serde_json::{Value, json};
 
 use crate::ai_pass::{World, sent};
 
-fn request(approval: &str, stream: bool) -> Value {
+pub(crate) fn request(approval: &str, stream: bool) -> Value {
     json!({
         "model": "gpt-test", "stream": stream, "input": "Say hi",
         "tools": [{
@@ -194,5 +195,57 @@ async fn servers_here_stay_here_however_the_rest_of_the_request_is_written() {
     assert_eq!(sent(refused).await.status(), 400);
     assert!(!world.openai.received("mcp://demo"));
     assert_eq!(world.openai.turns().len(), 1);
+    world.scenario.finish().await;
+}
+
+#[tokio::test]
+async fn a_vendor_that_uses_an_id_again_in_a_later_turn_confuses_nothing() {
+    let mut world = World::start().await;
+    world.scenario.add_open("demo", "ask").await;
+    let call = |turn: Turn, id: &str, text: &str| {
+        let arguments = json!({ "text": text }).to_string();
+        turn.call("*echo", &arguments).with_id(id)
+    };
+    world.openai.push(call(Turn::new(), "call_x", "a"));
+    let later = call(Turn::new(), "call_y", "b");
+    world.openai.push(call(later, "call_x", "c"));
+    world.openai.push(Turn::text("Done."));
+    let body = json!({
+        "model": "gpt-test", "messages": [{ "role": "user", "content": "Go" }],
+        "parallel_tool_calls": false, "tools": request("never", false)["tools"],
+    });
+    let ask = |world: &World| world.post("/openai/v1/chat/completions").json(&body);
+    let first = tokio::spawn(ask(&world).send());
+    let approve = async |queue: &Queue| {
+        let question = queue.pending(1).await.remove(0);
+        queue.approve(&question.id).await.unwrap();
+    };
+    let queue = Queue::of(&world.scenario.home).await;
+    approve(&queue).await;
+    world.openai.turn(2).await;
+    queue.pending(1).await;
+    world.scenario.daemon.kill().await;
+    assert!(first.await.unwrap().is_err());
+    world.scenario.daemon.launch().await;
+    let again = ask(&world).header("x-stainless-retry-count", "1");
+    let again = tokio::spawn(again.send());
+    let queue = Queue::of(&world.scenario.home).await;
+    approve(&queue).await;
+    // It has not begun, whatever became of its namesake.
+    approve(&queue).await;
+    let again = wait::within("the answer", again).await.unwrap().unwrap();
+    let object: Value = again.json().await.unwrap();
+    assert_eq!(
+        object["choices"][0]["message"]["content"], "Done.",
+        "{object}"
+    );
+    let last = world.openai.turns().pop().unwrap().json();
+    let told = last["messages"].as_array().unwrap().iter();
+    let told = told.filter(|message| message["role"] == "tool");
+    let told: Vec<&Value> = told.map(|message| &message["content"]).collect();
+    let expected = ["a", "b", "c"].map(|text| json!({ "text": text }).to_string());
+    assert_eq!(json!(told), json!(expected));
+    assert_eq!(world.scenario.mcp.executions("echo"), 3);
+    world.openai.assert_content();
     world.scenario.finish().await;
 }

@@ -9,6 +9,7 @@
 
 mod add;
 mod ai_anthropic;
+mod ai_bounds;
 mod ai_chat;
 mod ai_cross;
 mod ai_keys;

@@ -31,8 +31,8 @@ pub enum Step {
         call: String,
         approval: ApprovalId,
     },
-    /// In the order of the model. Of the calls of one turn, or of those that an earlier answer left
-    /// to the client's decision.
+    /// Of the calls of one turn, or of those that an earlier answer left to the client's decision. On the
+    /// disk as they end, each by itself; for everybody else all of a turn, in the order of the model.
     Results(Vec<CallResult>),
 }
 
@@ -127,6 +127,15 @@ impl Outcome {
         match self {
             Self::Answered { .. } | Self::Protocol { .. } | Self::Http { .. } => true,
             Self::Declined { .. } | Self::NotRun { .. } => false,
+        }
+    }
+
+    /// Of what an answer has to hold.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Answered { result, .. } => result.get().len(),
+            Self::Protocol { message, .. } | Self::Http { message, .. } => message.len(),
+            Self::Declined { .. } | Self::NotRun { .. } => 0,
         }
     }
 

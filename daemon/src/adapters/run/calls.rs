@@ -1,19 +1,12 @@
-//! Running the calls of a turn: each at most once, and what came of them on the disk before the model
-//! hears of it.
+//! The calls of a turn, and those that the client has decided on: which of them run, and how each does.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use futures_util::stream::{FuturesUnordered, StreamExt};
-use http::StatusCode;
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
 
 use super::super::dialect::{Decided, Ending, Shown};
 use super::super::event::{FunctionCall, Usage};
-use super::super::refusal::Refusal;
 use super::super::step::{CallRef, CallResult, McpCall, Outcome, Step};
-use super::drive::{Halt, Run, ended, last_turn};
+use super::batch::take_of;
+use super::drive::{Halt, Run, last_turn};
 use super::servers::Servers;
 use crate::pipeline::Asked;
 
@@ -24,15 +17,19 @@ impl Run {
         if last_turn(&self.steps).is_some() {
             return Ok(());
         }
-        let (ended, was_started) = (ended(&self.steps), started(&self.steps));
-        let decided = self.dialog.decided().iter();
-        let left = decided.filter(|decided| !ended.contains(&decided.call.call.id));
-        let calls: Vec<Pending> = left.cloned().map(Pending::decided).collect();
+        let was_started = started(&self.steps);
+        let mut ended = std::mem::take(&mut self.ended);
+        let decided = self.dialog.decided().iter().cloned();
+        let pending = decided.map(|decided| match take_of(&mut ended, &decided.call.call.id) {
+            Some(result) => Pending::Ended(result),
+            None => Pending::decided(decided),
+        });
+        let calls: Vec<Pending> = pending.collect();
         if calls.is_empty() {
             return Ok(());
         }
         self.begin("", Usage::default()).await;
-        for call in calls.iter().filter_map(Pending::runs) {
+        for call in calls.iter().filter_map(Pending::shown) {
             self.show(Shown::Calls(std::slice::from_ref(call))).await;
         }
         self.run(calls, &was_started).await
@@ -48,12 +45,17 @@ impl Run {
         };
         let calls: Vec<FunctionCall> = turn.calls().cloned().collect();
         let reason = turn.end.reason.clone();
-        let since = &self.steps[at..];
-        let (ended, was_started) = (ended(since), started(since));
+        let was_started = started(&self.steps[at..]);
+        let mut ended = std::mem::take(&mut self.ended);
         let mut left = self.calls_left();
         let (mut pending, mut approvals, mut for_client) = (Vec::new(), Vec::new(), false);
         let goes_on = !calls.is_empty();
-        for call in calls.into_iter().filter(|call| !ended.contains(&call.id)) {
+        for call in calls {
+            if let Some(result) = take_of(&mut ended, &call.id) {
+                left = left.saturating_sub(usize::from(result.outcome.is_shown()));
+                pending.push(Pending::Ended(result));
+                continue;
+            }
             match self.dialog.table().resolve(&call) {
                 Some(mcp) if left == 0 => {
                     pending.push(Pending::Told(CallRef::Mcp(mcp), over_limit()));
@@ -99,129 +101,18 @@ impl Run {
             None => usize::MAX,
         }
     }
-
-    /// Runs `calls`, each at most once, and puts what came of them down.
-    async fn run(&mut self, calls: Vec<Pending>, was_started: &[String]) -> Result<(), Halt> {
-        let starting: Vec<String> = calls
-            .iter()
-            .filter_map(Pending::runs)
-            .map(|call| call.call.id.clone())
-            .filter(|id| !was_started.contains(id))
-            .collect();
-        if !starting.is_empty() {
-            self.push(Step::Started(starting)).await?;
-        }
-        for batch in batches(calls, self.dialog.limits().parallel) {
-            let (results, halted) = self.run_batch(batch, was_started).await?;
-            if !results.is_empty() {
-                self.push(Step::Results(results.clone())).await?;
-                self.show_ended(&results).await;
-            }
-            if let Some(halt) = halted {
-                return Err(halt);
-            }
-        }
-        Ok(())
-    }
-
-    /// Calls that may run at the same time: how those ended that did, and why the others did not.
-    async fn run_batch(
-        &mut self,
-        batch: Vec<Pending>,
-        was_started: &[String],
-    ) -> Result<(Vec<CallResult>, Option<Halt>), Halt> {
-        let count = batch.len();
-        let (asked, mut questions) = mpsc::channel::<Step>(count.max(1));
-        let mut running = FuturesUnordered::new();
-        for (at, pending) in batch.into_iter().enumerate() {
-            let (servers, asked) = (Arc::clone(&self.servers), asked.clone());
-            let is_lost = self.is_lost(&pending, was_started).await;
-            let asks_person = pending
-                .runs()
-                .is_some_and(|call| self.dialog.asks_person(call));
-            running.push(async move {
-                let ended = pending.run(&servers, asked, (is_lost, asks_person));
-                (at, ended.await)
-            });
-        }
-        drop(asked);
-        let since = Instant::now();
-        let mut ended: Vec<Option<CallResult>> = (0..count).map(|_| None).collect();
-        let mut waiting = HashMap::new();
-        let mut halted = None;
-        let outlet = self.outlet.clone();
-        let mut gone = Box::pin(outlet.deserted());
-        loop {
-            tokio::select! {
-                biased;
-                Some(step) = questions.recv() => {
-                    if let Step::Asked { call, approval } = &step {
-                        waiting.insert(call.clone(), *approval);
-                    }
-                    self.push(step).await?;
-                }
-                next = running.next() => {
-                    let Some((at, result)) = next else { break };
-                    let question = waiting.remove(&result.call.call().id);
-                    // The daemon ends, and so the wait; the question stays.
-                    match question {
-                        Some(question) if self.journal.is_pending(question).await => {
-                            halted = Some(Halt::Failed(stopping()));
-                        }
-                        _ => ended[at] = Some(result),
-                    }
-                }
-                // Calls that wait for a person are taken back; their questions stay. As long as
-                // something runs, whoever sends the request again has to find it here.
-                () = &mut gone, if waiting.len() == running.len() => {
-                    if self.journal.are_pending(&waiting).await && outlet.give_up() {
-                        halted = Some(Halt::Abandoned);
-                        break;
-                    }
-                    gone = Box::pin(outlet.deserted());
-                }
-            }
-        }
-        if !waiting.is_empty()
-            || self
-                .steps
-                .iter()
-                .any(|step| matches!(step, Step::Asked { .. }))
-        {
-            // People take their time, and it is not the model's.
-            self.caps.until += since.elapsed();
-        }
-        Ok((ended.into_iter().flatten().collect(), halted))
-    }
-
-    /// Whether an earlier attempt may have sent the call, and nobody knows how it ended.
-    async fn is_lost(&self, pending: &Pending, was_started: &[String]) -> bool {
-        let Some(call) = pending
-            .runs()
-            .filter(|call| was_started.contains(&call.call.id))
-        else {
-            return false;
-        };
-        let turn = last_turn(&self.steps).unwrap_or_default();
-        let question = self.steps[turn..].iter().rev().find_map(|step| match step {
-            Step::Asked { call: id, approval } if *id == call.call.id => Some(*approval),
-            _ => None,
-        });
-        match question {
-            Some(approval) => !self.journal.is_unsent(approval).await,
-            None => true,
-        }
-    }
 }
 
 /// A call of one turn, and what is to be done about it.
-enum Pending {
+pub(super) enum Pending {
     Run(McpCall),
     Told(CallRef, Outcome),
+    /// By an earlier attempt.
+    Ended(CallResult),
 }
 
 impl Pending {
-    pub(super) fn decided(decided: Decided) -> Self {
+    fn decided(decided: Decided) -> Self {
         let call = McpCall {
             approval: Some(decided.approval),
             ..decided.call
@@ -238,11 +129,22 @@ impl Pending {
     pub(super) fn runs(&self) -> Option<&McpCall> {
         match self {
             Self::Run(call) => Some(call),
-            Self::Told(..) => None,
+            Self::Told(..) | Self::Ended(_) => None,
         }
     }
 
-    async fn run(
+    fn shown(&self) -> Option<&McpCall> {
+        match self {
+            Self::Run(call) => Some(call),
+            Self::Ended(CallResult {
+                call: CallRef::Mcp(call),
+                outcome,
+            }) if outcome.is_shown() => Some(call),
+            Self::Told(..) | Self::Ended(_) => None,
+        }
+    }
+
+    pub(super) async fn run(
         self,
         servers: &Servers,
         steps: mpsc::Sender<Step>,
@@ -250,6 +152,7 @@ impl Pending {
     ) -> CallResult {
         let call = match self {
             Self::Told(call, outcome) => return CallResult { call, outcome },
+            Self::Ended(result) => return result,
             Self::Run(call) => call,
         };
         if is_lost {
@@ -286,22 +189,6 @@ impl Pending {
     }
 }
 
-/// What may run at the same time, in order: everything, or neighbours that only read.
-fn batches(calls: Vec<Pending>, parallel: bool) -> Vec<Vec<Pending>> {
-    if parallel {
-        return vec![calls];
-    }
-    let mut batches: Vec<Vec<Pending>> = Vec::new();
-    for call in calls {
-        let joins = |call: &Pending| call.runs().is_none_or(|call| call.read_only);
-        match batches.last_mut() {
-            Some(batch) if joins(&call) && batch.iter().all(joins) => batch.push(call),
-            _ => batches.push(vec![call]),
-        }
-    }
-    batches
-}
-
 fn started(steps: &[Step]) -> Vec<String> {
     let ids = steps.iter().filter_map(|step| match step {
         Step::Started(ids) => Some(ids.clone()),
@@ -328,11 +215,4 @@ fn lost(call: &McpCall) -> Outcome {
         call.tool
     );
     Outcome::Http { code: 500, message }
-}
-
-/// The same request finds the run where it is.
-fn stopping() -> Refusal {
-    let message = "The bridge stops while a tool call waits for approval. Send the request again: it \
-                   goes on where it was.";
-    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message)
 }

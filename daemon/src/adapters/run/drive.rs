@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::super::dialect::{Dialog, Encoder, Ending, Finish, Shown};
 use super::super::event::{End, Event, Usage};
 use super::super::refusal::Refusal;
-use super::super::step::Step;
+use super::super::step::{CallResult, Step};
 use super::journal::Journal;
 use super::model::{Asking, Model};
 use super::outlet::{Outlet, Piece};
@@ -57,6 +57,10 @@ pub(super) struct Run {
     pub(super) steps: Vec<Step>,
     pub(super) caps: Caps,
     pub(super) begun: bool,
+    /// What an earlier attempt put down of the turn that was not over, as its calls ended.
+    pub(super) ended: Vec<CallResult>,
+    /// Bytes of all results.
+    pub(super) results: usize,
     /// Fields of the request that the vendor has no place for.
     pub(super) dropped: Vec<String>,
 }
@@ -221,20 +225,9 @@ impl Run {
             .any(|step| matches!(step, Step::Started(_)))
     }
 }
+
 pub(super) fn last_turn(steps: &[Step]) -> Option<usize> {
     steps.iter().rposition(|step| matches!(step, Step::Turn(_)))
-}
-
-/// Ids of calls that have a result.
-pub(super) fn ended(steps: &[Step]) -> HashSet<String> {
-    let results = steps.iter().filter_map(|step| match step {
-        Step::Results(results) => Some(results),
-        _ => None,
-    });
-    results
-        .flatten()
-        .map(|result| result.call.call().id.clone())
-        .collect()
 }
 
 pub(super) fn broken(code: &str, message: &str) -> Refusal {

@@ -3,6 +3,7 @@
 //! The answer is worked out in a task of its own (`drive`), so that a client that goes away cuts
 //! nothing off in the middle; `respond` hands the client what the task puts out.
 
+mod batch;
 mod calls;
 mod drive;
 mod journal;
@@ -171,6 +172,8 @@ impl Runner {
                 until: Instant::now() + Duration::from_secs(self.settings.max_seconds),
             },
             begun: false,
+            ended: Vec::new(),
+            results: 0,
             dropped: Vec::new(),
         };
         match run.drive().await {

@@ -55,18 +55,31 @@ impl Run {
         }
     }
 
-    /// Shows what an earlier attempt did, as if it were done now.
+    /// Shows what an earlier attempt did, as if it were done now. Of the turn that was not over, results
+    /// wait until the others are there.
     pub(super) async fn replay(&mut self, step: Step) {
+        if let Step::Results(results) = step {
+            let bytes = results.iter().map(|result| result.outcome.bytes());
+            self.results = self.results.saturating_add(bytes.sum());
+            self.ended.extend(results);
+            return;
+        }
+        if let Step::Turn(_) = &step {
+            self.settle_ended().await;
+        }
         self.steps.push(step.clone());
         match step {
-            Step::Opened { .. } | Step::Listed(_) | Step::Started(_) | Step::Asked { .. } => {}
             Step::Turn(turn) => {
                 self.begin(&turn.model, turn.end.usage).await;
                 let blocks = turn.blocks.into_iter().enumerate();
                 let whole = blocks.map(|(index, block)| Event::Close { index, block });
                 self.show_kept(whole.collect()).await;
             }
-            Step::Results(results) => self.show_ended(&results).await,
+            Step::Opened { .. }
+            | Step::Listed(_)
+            | Step::Started(_)
+            | Step::Asked { .. }
+            | Step::Results(_) => {}
         }
     }
 
