@@ -249,3 +249,62 @@ async fn a_vendor_that_uses_an_id_again_in_a_later_turn_confuses_nothing() {
     world.openai.assert_content();
     world.scenario.finish().await;
 }
+
+#[tokio::test]
+async fn conversations_of_a_vendor_that_repeats_its_ids_are_told_apart() {
+    let world = World::start().await;
+    world.scenario.add_open("demo", "allow").await;
+    let answer = async |approval: &str, input: Value, previous: Option<&Value>| {
+        let mut body = request(approval, false);
+        body["input"] = input;
+        if let Some(previous) = previous {
+            body["previous_response_id"] = previous["id"].clone();
+        }
+        let response = sent(world.post("/openai/v1/responses").json(&body)).await;
+        let status = response.status();
+        let object: Value = response.json().await.unwrap();
+        assert_eq!(status, 200, "{object}");
+        object
+    };
+    let call = |text: &str| {
+        let arguments = json!({ "text": text }).to_string();
+        Turn::new().call("*echo", &arguments).with_id("call_0")
+    };
+    let mut asked = Vec::new();
+    for text in ["one", "two"] {
+        world.openai.push(call(text));
+        asked.push(answer("always", json!(text), None).await);
+    }
+    for (object, text) in asked.iter().zip(["one", "two"]) {
+        let request = object["output"].as_array().unwrap().last().unwrap();
+        let approval = json!([{
+            "type": "mcp_approval_response", "approval_request_id": request["id"], "approve": true,
+        }]);
+        world.openai.push(Turn::text("Done."));
+        let done = answer("always", approval, Some(object)).await;
+        let expected = json!({ "text": text }).to_string();
+        assert_eq!(done["output"][0]["output"], json!(expected), "{done}");
+    }
+    assert_eq!(world.scenario.mcp.executions("echo"), 2);
+
+    // What is kept of one is not put into the other.
+    let mut histories = Vec::new();
+    for text in ["three", "four"] {
+        world.openai.push(call(text).and_text("I said so."));
+        world.openai.push(Turn::text("Done."));
+        let said = json!({ "role": "user", "content": text });
+        let object = answer("never", json!([said]), None).await;
+        let mut history = vec![said];
+        history.extend(object["output"].as_array().unwrap().clone());
+        history.push(json!({ "role": "user", "content": "And?" }));
+        histories.push((history, world.openai.turns().pop().unwrap()));
+    }
+    for (history, before) in histories {
+        world.openai.push(Turn::text("Bye."));
+        answer("never", json!(history), None).await;
+        let now = world.openai.turns().pop().unwrap();
+        now.assert_continues(&before);
+    }
+    world.openai.assert_content();
+    world.scenario.finish().await;
+}

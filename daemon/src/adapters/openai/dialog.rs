@@ -276,7 +276,7 @@ impl Dialog for ResponsesDialog {
         let open: Vec<OpenCall> = transcript::open_calls(steps, &self.table)
             .filter_map(|call| self.table.resolve(call))
             .map(|call| OpenCall {
-                approval: ids::approval(&call.call.id),
+                approval: ids::approval(id, &call.call.id),
                 call,
             })
             .collect();

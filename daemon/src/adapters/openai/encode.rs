@@ -234,7 +234,7 @@ impl ResponsesEncoder {
     /// A call, up to where it is sent to its server.
     fn run(&mut self, call: &McpCall, frames: &mut Vec<u8>) -> usize {
         let index = self.items.len();
-        let id = ids::mcp_call(&call.call.id);
+        let id = ids::mcp_call(&self.id, &call.call.id);
         let about = || Object::new().text("item_id", &id);
         self.calls.insert(call.call.id.clone(), index);
         self.items.push(Item::Running(call.clone()));
@@ -259,7 +259,7 @@ impl ResponsesEncoder {
             Some(&index) => index,
             None => self.run(call, frames),
         };
-        let id = ids::mcp_call(&call.call.id);
+        let id = ids::mcp_call(&self.id, &call.call.id);
         let kind = match outcome.error == "null" {
             true => "response.mcp_call.completed",
             false => "response.mcp_call.failed",
@@ -270,7 +270,7 @@ impl ResponsesEncoder {
 
     fn approval(&mut self, call: &McpCall, frames: &mut Vec<u8>) {
         let index = self.items.len();
-        let item = mcp_items::approval_request(call);
+        let item = mcp_items::approval_request(&self.id, call);
         self.added(frames, index, &item);
         self.items.push(Item::Done(item.clone()));
         self.done(frames, index, &item);
@@ -314,7 +314,7 @@ impl ResponsesEncoder {
                     self.done(frames, at, &item);
                 }
                 Item::Running(call) => {
-                    let id = ids::mcp_call(&call.call.id);
+                    let id = ids::mcp_call(&self.id, &call.call.id);
                     let item = mcp_items::call_lost(&id, call);
                     let own = Object::new().text("item_id", &id);
                     self.at(frames, at, "response.mcp_call.failed", own);

@@ -80,9 +80,9 @@ fn of_call(
         .done()
 }
 
-pub fn approval_request(call: &McpCall) -> Box<RawValue> {
+pub fn approval_request(response: &str, call: &McpCall) -> Box<RawValue> {
     Object::new()
-        .text("id", &ids::approval(&call.call.id))
+        .text("id", &ids::approval(response, &call.call.id))
         .text("type", "mcp_approval_request")
         .text("server_label", &call.label)
         .text("name", &call.tool)

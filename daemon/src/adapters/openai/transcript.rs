@@ -160,7 +160,7 @@ pub(super) fn fragments(rounds: &[Round], id: &str) -> Vec<(String, Fragment)> {
     for (number, round) in rounds.iter().enumerate() {
         let turn = format!("{id}/{number}");
         let of_round = match number {
-            0 => decided(round, &turn),
+            0 => decided(round, id, &turn),
             _ => of_turn(round, (id, number - 1), &turn, &mut unseen),
         };
         fragments.extend(of_round);
@@ -168,7 +168,7 @@ pub(super) fn fragments(rounds: &[Round], id: &str) -> Vec<(String, Fragment)> {
     fragments
 }
 
-fn decided(round: &Round, turn: &str) -> Vec<(String, Fragment)> {
+fn decided(round: &Round, response: &str, turn: &str) -> Vec<(String, Fragment)> {
     let outputs = round.outputs.iter().enumerate();
     let fragment = |(at, output): (usize, &Output)| {
         let fragment = Fragment {
@@ -177,7 +177,7 @@ fn decided(round: &Round, turn: &str) -> Vec<(String, Fragment)> {
             call: Vec::new(),
             output: vec![output.hidden.clone()],
         };
-        (ids::mcp_call(&output.call_id), fragment)
+        (ids::mcp_call(response, &output.call_id), fragment)
     };
     outputs.map(fragment).collect()
 }
@@ -216,7 +216,7 @@ fn of_turn(
     let last = fragments.len().checked_sub(1);
     let mut from = 0;
     for output in &round.outputs {
-        let key = ids::mcp_call(&output.call_id);
+        let key = ids::mcp_call(response, &output.call_id);
         let own = fragments.iter().position(|(id, _)| *id == key);
         from = own.unwrap_or(from).max(from);
         match last {
@@ -236,8 +236,8 @@ impl Visible {
         match self {
             Self::Id(id) => id.clone(),
             Self::Made(prefix, index) => ids::made(prefix, response, &format!("{turn}_{index}")),
-            Self::Call(call_id) => ids::mcp_call(call_id),
-            Self::Asked(call_id) => ids::approval(call_id),
+            Self::Call(call_id) => ids::mcp_call(response, call_id),
+            Self::Asked(call_id) => ids::approval(response, call_id),
         }
     }
 }
