@@ -5,6 +5,7 @@ mod answers;
 mod conversations;
 mod failures;
 mod foreign;
+mod held;
 
 use mcpbridge_tests::ai::{Seen, lint};
 use reqwest::RequestBuilder;
@@ -54,11 +55,15 @@ async fn ask(world: &World, beta: &str, body: &Value) -> (u16, Value) {
     ask_by(world, request, beta, body).await
 }
 
-async fn ask_by(world: &World, request: RequestBuilder, beta: &str, body: &Value) -> (u16, Value) {
+fn ready(world: &World, request: RequestBuilder, beta: &str, body: &Value) -> RequestBuilder {
     let request = request.header("anthropic-beta", format!("files-api-2025-04-14,{beta}"));
     let request = request.header("anthropic-version", VERSION);
     let request = request.header(CONTENT_TYPE, "application/json");
-    let response = sent(request.body(at_port(world, body))).await;
+    request.body(at_port(world, body))
+}
+
+async fn ask_by(world: &World, request: RequestBuilder, beta: &str, body: &Value) -> (u16, Value) {
+    let response = sent(ready(world, request, beta, body)).await;
     let status = response.status().as_u16();
     let kind = response.headers()[CONTENT_TYPE]
         .to_str()
