@@ -1,4 +1,5 @@
-// Answers of the vendors' own hosted MCP feature, event by event, as they were recorded: what every SDK was made for.
+// Answers as the vendors' own hosted MCP feature gives them, event by event: what every SDK was made for. Put together after
+// the vendors' documentation and what others recorded of them.
 
 let serial = 0;
 const id = (prefix) => `${prefix}${(serial += 1).toString().padStart(24, '0')}`;
@@ -25,15 +26,15 @@ export const item = {
     }),
 };
 
-/** A response of these items as both forms of a turn: streamed and whole. */
-export function response(items, tool) {
+/** A response of these items as both forms of a turn: streamed and whole. The model was asked `rounds` times for it. */
+export function response(items, tool, rounds) {
     const whole = {
         id: id('resp_'), object: 'response', created_at: 1795000000, model: 'gpt-5.4', status: 'completed', output: items,
         error: null, incomplete_details: null, instructions: null, metadata: {}, parallel_tool_calls: true, temperature: 1,
-        tool_choice: 'auto', top_p: 1, tools: [{ ...tool, server_url: 'http://localhost/<redacted>', headers: null }],
+        tool_choice: 'auto', top_p: 1, tools: [{ ...tool, server_url: 'https://mcp.example.com/<redacted>', headers: null }],
         usage: {
-            input_tokens: 22, input_tokens_details: { cached_tokens: 0, cache_write_tokens: 0 }, output_tokens: 14,
-            output_tokens_details: { reasoning_tokens: 0 }, total_tokens: 36,
+            input_tokens: 11 * rounds, input_tokens_details: { cached_tokens: 0, cache_write_tokens: 0 },
+            output_tokens: 7 * rounds, output_tokens_details: { reasoning_tokens: 0 }, total_tokens: 18 * rounds,
         },
     };
     const opening = { ...whole, status: 'in_progress', output: [], usage: null };
@@ -98,7 +99,7 @@ export function message(blocks, stop_reason) {
         ...whole, content: [], stop_reason: null, usage: { input_tokens: 11, output_tokens: 1 },
     } }];
     blocks.forEach((one, index) => {
-        const start = one.type === 'tool_use' ? { ...one, input: {} } : one.type === 'text' ? { ...one, text: '' } : one;
+        const start = one.input ? { ...one, input: {} } : one.type === 'text' ? { ...one, text: '' } : one;
         events.push({ type: 'content_block_start', index, content_block: start });
         const delta = one.type === 'text' ? { type: 'text_delta', text: one.text }
             : one.input && { type: 'input_json_delta', partial_json: JSON.stringify(one.input) };

@@ -37,10 +37,15 @@ await run({
     create: () => client.beta.messages.create(beta),
     async events() {
         const content = [];
-        let end;
+        let written, end;
         for await (const event of await client.beta.messages.create({ ...beta, stream: true })) {
-            if (event.type === 'content_block_start') content.push({ ...event.content_block });
+            if (event.type === 'content_block_start') {
+                content.push({ ...event.content_block });
+                written = '';
+            }
             if (event.delta?.type === 'text_delta') content.at(-1).text += event.delta.text;
+            if (event.delta?.type === 'input_json_delta') written += event.delta.partial_json;
+            if (event.type === 'content_block_stop' && written) content.at(-1).input = JSON.parse(written);
             if (event.type === 'message_delta') end = { ...event.delta, usage: event.usage };
         }
         return { content, ...end };

@@ -1,4 +1,6 @@
 """PyPI anthropic as its documentation shows it; nothing here knows of the bridge but the two URLs of the plan."""
+import json
+
 import anthropic
 
 import common
@@ -41,12 +43,17 @@ def create(plan):
 
 
 def events(plan):
-    blocks, end = [], {}
+    blocks, written, end = [], "", {}
     for event in client(plan).beta.messages.create(**request(plan), stream=True):
         if event.type == "content_block_start":
             blocks.append(event.content_block.to_dict())
+            written = ""
         elif event.type == "content_block_delta" and event.delta.type == "text_delta":
             blocks[-1]["text"] += event.delta.text
+        elif event.type == "content_block_delta" and event.delta.type == "input_json_delta":
+            written += event.delta.partial_json
+        elif event.type == "content_block_stop" and written:
+            blocks[-1]["input"] = json.loads(written)
         elif event.type == "message_delta":
             end = {**event.delta.to_dict(), "usage": event.usage.to_dict()}
     return {"content": blocks, **end}

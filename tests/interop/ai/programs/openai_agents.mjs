@@ -28,7 +28,8 @@ async function task(options) {
         result = await start(agent, result.state, options);
         await result.completed;
     }
-    return { final: result.finalOutput, asked };
+    const outputs = result.newItems.map((item) => item.rawItem).filter((item) => item.output).map((item) => item.output);
+    return { final: result.finalOutput, asked, outputs };
 }
 
 await run({ task: () => task({}), streamed: () => task({ stream: true }) });

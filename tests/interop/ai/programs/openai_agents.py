@@ -30,8 +30,8 @@ def agent(plan):
 
 def told(result, asked):
     items = [item.raw_item for item in result.new_items]
-    kinds = [item["type"] if isinstance(item, dict) else item.type for item in items]
-    return {"final": result.final_output, "asked": asked, "kinds": kinds}
+    outputs = [item.output for item in items if getattr(item, "type", None) == "mcp_call"]
+    return {"final": result.final_output, "asked": asked, "outputs": outputs}
 
 
 def task(plan):
