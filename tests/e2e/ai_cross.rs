@@ -15,6 +15,8 @@ const PNG: &str = "iVBORw0KGgo=";
 /// Numbers, escapes and order that a reader would change.
 const ARGUMENTS: &str = r#"{"z": 1.0, "a":"\u00e4","n":12345678901234567890123}"#;
 
+type Lint = fn(&[u8]) -> Result<Value, Vec<String>>;
+
 /// Both vendors, whose keys the daemon holds, one server of tools, and a client with a token.
 struct Cross {
     scenario: Scenario,
@@ -69,6 +71,31 @@ impl Cross {
         wait::within("an answer", request.send()).await.unwrap()
     }
 
+    /// The answers to `body`, streamed and whole, to which `model` says that it sees a picture; the field
+    /// `left_out` has no counterpart there.
+    async fn a_picture(
+        &self,
+        model: &FakeAi,
+        (path, lint): (&str, Lint),
+        body: &Value,
+        left_out: &str,
+    ) -> [Value; 2] {
+        let turn = Turn::new().thinking("Hm.").and_text("A picture.");
+        let mut body = body.clone();
+        let mut answers = [Value::Null, Value::Null];
+        for (answer, stream) in answers.iter_mut().zip([true, false]) {
+            model.push(turn.clone().usage(usage()));
+            body["stream"] = json!(stream);
+            let response = self.post(path, &body).await;
+            assert_eq!(dropped(&response), [left_out]);
+            *answer = match stream {
+                true => streamed(response, lint).await,
+                false => object(response).await,
+            };
+        }
+        answers
+    }
+
     /// Neither vendor had anything to complain about, and none saw what is the other's.
     async fn finish(self) {
         for (vendor, other) in [
@@ -91,7 +118,7 @@ async fn object(response: Response) -> Value {
 }
 
 /// The object that a stream adds up to, after a look at every frame.
-async fn streamed(response: Response, lint: fn(&[u8]) -> Result<Value, Vec<String>>) -> Value {
+async fn streamed(response: Response, lint: Lint) -> Value {
     assert_eq!(response.status(), 200);
     let bytes = response.bytes().await.unwrap();
     lint(&bytes).unwrap_or_else(|found| {

@@ -1,9 +1,13 @@
 //! Whatever a model does, each client gets a stream that its SDK accepts, and the same object without one.
 
+mod stories;
+
 use mcpbridge_tests::ai::{FakeAi, Turn, lint};
 use mcpbridge_tests::mcp::Access;
 use mcpbridge_tests::{Scenario, client, wait};
 use serde_json::{Value, json};
+
+use self::stories::{Story, stories};
 
 /// Numbers, escapes and blanks that a reader would change.
 const ODD: &str = r#"{ "z": 1.0, "a":"\u00e4" }"#;
@@ -204,140 +208,36 @@ fn kinds(list: &Value) -> Vec<&str> {
         .collect()
 }
 
-struct Story {
-    name: &'static str,
-    turns: Vec<Turn>,
-    /// Types of the output items, and the status.
-    responses: (&'static str, &'static str),
-    /// Types of the blocks, and the stop reason.
-    messages: (&'static str, &'static str),
-    /// How many calls of tools of the server it has.
-    calls: usize,
+/// The object that comes of `story`, whose parts and end are `expected`.
+async fn tell(
+    world: &World,
+    api: Api,
+    story: &Story,
+    (list, end): (&str, &str),
+    expected: (&str, &str),
+) -> Value {
+    let before = executions(world);
+    let object = world.told(api, &story.turns).await;
+    let parts = kinds(&object[list]).join(" ");
+    let told = (parts.as_str(), object[end].as_str().unwrap());
+    assert_eq!(told, expected, "{}", story.name);
+    assert_ran(world, story, before);
+    object
 }
 
-fn stories() -> Vec<Story> {
-    let done = || Turn::text("Done.");
-    let echo = |text: &str| Turn::new().call("*echo", text);
-    let once = ("mcp_list_tools mcp_call message", "completed");
-    let used = ("mcp_tool_use mcp_tool_result text", "end_turn");
-    let story = |name, turns, responses, messages, calls| Story {
-        name,
-        turns,
-        responses,
-        messages,
-        calls,
-    };
-    vec![
-        story("a call", vec![echo(ODD), done()], once, used, 1),
-        story(
-            "no arguments",
-            vec![Turn::call_only("*server_info", ""), done()],
-            once,
-            used,
-            1,
-        ),
-        story(
-            "arguments at once",
-            vec![echo(ODD).without_deltas(), done()],
-            once,
-            used,
-            1,
-        ),
-        story(
-            "a stream in pieces",
-            vec![echo(ODD).fragmented(7), done().fragmented(1)],
-            once,
-            used,
-            1,
-        ),
-        story(
-            "a tool that fails",
-            vec![Turn::call_only("*fail", "{}"), done()],
-            once,
-            used,
-            1,
-        ),
-        story(
-            "a large result",
-            vec![Turn::call_only("*big", r#"{"bytes":300000}"#), done()],
-            once,
-            used,
-            1,
-        ),
-        story(
-            "two calls at once",
-            vec![echo("{}").call("*server_info", "{}"), done()],
-            ("mcp_list_tools mcp_call mcp_call message", "completed"),
-            (
-                "mcp_tool_use mcp_tool_use mcp_tool_result mcp_tool_result text",
-                "end_turn",
-            ),
-            2,
-        ),
-        story(
-            "a call after another",
-            vec![echo("{}"), Turn::text("Again.").call("*echo", "{}"), done()],
-            (
-                "mcp_list_tools mcp_call message mcp_call message",
-                "completed",
-            ),
-            (
-                "mcp_tool_use mcp_tool_result text mcp_tool_use mcp_tool_result text",
-                "end_turn",
-            ),
-            2,
-        ),
-        story(
-            "thinking",
-            vec![
-                Turn::new().thinking("Hm.").call("*echo", ODD),
-                Turn::new().thinking("So.").and_text("Done."),
-            ],
-            (
-                "mcp_list_tools reasoning mcp_call reasoning message",
-                "completed",
-            ),
-            (
-                "thinking mcp_tool_use mcp_tool_result thinking text",
-                "end_turn",
-            ),
-            1,
-        ),
-        story(
-            "a call for the client beside one for the server",
-            vec![echo("{}").call("add", r#"{"n":1}"#)],
-            ("mcp_list_tools mcp_call function_call", "completed"),
-            ("mcp_tool_use tool_use mcp_tool_result", "tool_use"),
-            1,
-        ),
-        story(
-            "the end of the tokens",
-            vec![Turn::text("Don").length()],
-            ("mcp_list_tools message", "incomplete"),
-            ("text", "max_tokens"),
-            0,
-        ),
-    ]
+/// Each call of `story` ran in both ways of asking.
+fn assert_ran(world: &World, story: &Story, before: usize) {
+    let ran = executions(world) - before;
+    assert_eq!(ran, 2 * story.calls, "{}", story.name);
 }
 
 #[tokio::test]
 async fn every_response_is_streamed_as_the_sdks_want_it() {
     let world = World::start().await;
     for story in stories() {
-        let before = executions(&world);
-        let response = world.told(RESPONSES, &story.turns).await;
-        let told = (
-            kinds(&response["output"]).join(" "),
-            response["status"].as_str().unwrap(),
-        );
-        assert_eq!((told.0.as_str(), told.1), story.responses, "{}", story.name);
+        let places = ("output", "status");
+        let response = tell(&world, RESPONSES, &story, places, story.responses).await;
         lint::policy(&world.body(RESPONSES), &response).unwrap();
-        assert_eq!(
-            executions(&world) - before,
-            2 * story.calls,
-            "{}",
-            story.name
-        );
     }
     world.scenario.finish().await;
 }
@@ -346,19 +246,8 @@ async fn every_response_is_streamed_as_the_sdks_want_it() {
 async fn every_message_is_streamed_as_the_sdks_want_it() {
     let world = World::start().await;
     for story in stories() {
-        let before = executions(&world);
-        let message = world.told(MESSAGES, &story.turns).await;
-        let told = (
-            kinds(&message["content"]).join(" "),
-            message["stop_reason"].as_str().unwrap(),
-        );
-        assert_eq!((told.0.as_str(), told.1), story.messages, "{}", story.name);
-        assert_eq!(
-            executions(&world) - before,
-            2 * story.calls,
-            "{}",
-            story.name
-        );
+        let places = ("content", "stop_reason");
+        tell(&world, MESSAGES, &story, places, story.messages).await;
     }
     world.scenario.finish().await;
 }
@@ -387,12 +276,7 @@ async fn every_completion_is_streamed_as_the_sdks_want_it() {
             assert_eq!(of(&streamed), of(&whole), "{}: {member}", story.name);
         }
         assert_eq!(streamed["usage"], whole["usage"], "{}", story.name);
-        assert_eq!(
-            executions(&world) - before,
-            2 * story.calls,
-            "{}",
-            story.name
-        );
+        assert_ran(&world, &story, before);
         world.openai.assert_content();
     }
     world.scenario.finish().await;

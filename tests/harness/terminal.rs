@@ -97,18 +97,8 @@ impl Terminal {
     /// Waits until the screen shows `text`.
     pub async fn shows(&self, text: &str) -> String {
         let seen = async || Some(self.screen()).filter(|screen| screen.contains(text));
-        let started = std::time::Instant::now();
-        loop {
-            if let Some(screen) = seen().await {
-                return screen;
-            }
-            assert!(
-                started.elapsed() < wait::PATIENCE,
-                "waited for {text:?} on\n{}",
-                self.screen()
-            );
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
+        let what = || format!("{text:?} on\n{}", self.screen());
+        wait::until_or(what, wait::PATIENCE, seen).await
     }
 
     /// Waits until `text` was written `times` times, by a command that draws no screens.

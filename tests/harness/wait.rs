@@ -11,8 +11,16 @@ const POLL: Duration = Duration::from_millis(10);
 ///
 /// # Panics
 /// After `deadline`, naming `what` was awaited.
-pub async fn until<T>(
-    what: &str,
+pub async fn until<T>(what: &str, deadline: Duration, probe: impl AsyncFnMut() -> Option<T>) -> T {
+    until_or(|| what.to_owned(), deadline, probe).await
+}
+
+/// [`until`], where it is known only in the end what is to be said about it.
+///
+/// # Panics
+/// After `deadline`, with what `what` says then.
+pub async fn until_or<T>(
+    what: impl Fn() -> String,
     deadline: Duration,
     mut probe: impl AsyncFnMut() -> Option<T>,
 ) -> T {
@@ -23,7 +31,8 @@ pub async fn until<T>(
         }
         assert!(
             started.elapsed() < deadline,
-            "waited {deadline:?} for {what}"
+            "waited {deadline:?} for {}",
+            what()
         );
         tokio::time::sleep(POLL).await;
     }

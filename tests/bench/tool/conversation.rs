@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::Target;
-use crate::load::micros;
+use crate::load::{ask, micros};
 use crate::message::{Connection, Request};
 
 /// For one whole conversation.
@@ -75,7 +75,7 @@ pub(crate) async fn converse(
 }
 
 async fn answer(connection: &mut Connection, request: &Request, calls: usize) -> Result<()> {
-    begin(connection, request).await?;
+    ask(connection, request).await?;
     for _ in 0..calls {
         connection.skip_past(CALLED).await?;
     }
@@ -96,7 +96,7 @@ pub(crate) async fn stream(
         let (request, streaming) = (request.clone(), streaming.clone());
         conversations.spawn(async move {
             let mut connection = Connection::open(request.address).await?;
-            begin(&mut connection, &request).await?;
+            ask(&mut connection, &request).await?;
             for _ in 0..STREAMING {
                 connection.skip_past(b"output_text.delta").await?;
             }
@@ -104,15 +104,16 @@ pub(crate) async fn stream(
             connection.closed().await
         });
     }
-    let patience = Instant::now() + PATIENCE;
-    for _ in 0..count {
-        tokio::select! {
-            _ = ready.recv() => {}
-            () = tokio::time::sleep_until(patience.into()) => bail!("not all conversations stream"),
-            Some(ended) = conversations.join_next() => {
-                ended??;
-                bail!("an endless answer has ended");
-            }
+    let all_stream = async {
+        for _ in 0..count {
+            ready.recv().await;
+        }
+    };
+    tokio::select! {
+        streaming = timeout(PATIENCE, all_stream) => streaming.context("not all conversations stream")?,
+        Some(ended) = conversations.join_next() => {
+            ended??;
+            bail!("an endless answer has ended");
         }
     }
     writeln!(std::io::stdout(), "holding")?;
@@ -123,18 +124,4 @@ pub(crate) async fn stream(
         "an endless answer has ended"
     );
     Ok(json!({ "conversations": streaming }))
-}
-
-async fn begin(connection: &mut Connection, request: &Request) -> Result<()> {
-    connection.send(&request.bytes).await?;
-    let head = connection
-        .head()
-        .await?
-        .context("the connection was closed instead of an answer")?;
-    ensure!(
-        head.text.starts_with("http/1.1 200"),
-        "unexpected answer: {}",
-        head.text
-    );
-    Ok(())
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::message::{Connection, Request};
+use crate::message::{Connection, Head, Request};
 
 /// Calls for `duration` on `connections` connections.
 pub(crate) async fn calls(
@@ -48,7 +48,8 @@ pub(crate) async fn calls(
     }))
 }
 
-async fn exchange(connection: &mut Connection, request: &Request) -> Result<()> {
+/// Sends `request`; the head of its answer, which is a success.
+pub(crate) async fn ask(connection: &mut Connection, request: &Request) -> Result<Head> {
     connection.send(&request.bytes).await?;
     let head = connection
         .head()
@@ -59,6 +60,11 @@ async fn exchange(connection: &mut Connection, request: &Request) -> Result<()> 
         "unexpected answer: {}",
         head.text
     );
+    Ok(head)
+}
+
+async fn exchange(connection: &mut Connection, request: &Request) -> Result<()> {
+    let head = ask(connection, request).await?;
     let mut body = Vec::new();
     match head.content_length {
         Some(length) => {
@@ -104,16 +110,7 @@ pub(crate) async fn hold(request: Request, count: usize) -> Result<Value> {
 }
 
 async fn await_event(connection: &mut Connection, request: &Request) -> Result<()> {
-    connection.send(&request.bytes).await?;
-    let head = connection
-        .head()
-        .await?
-        .context("the connection was closed instead of an answer")?;
-    ensure!(
-        head.text.starts_with("http/1.1 200"),
-        "unexpected answer: {}",
-        head.text
-    );
+    ask(connection, request).await?;
     connection.skip_past(b"data: ").await
 }
 

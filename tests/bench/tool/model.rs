@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::message::Connection;
 
@@ -121,9 +122,11 @@ async fn speak_on(connection: &mut Connection, begun: &[Value]) -> Result<()> {
         "delta": " and so on",
     });
     let delta = chunk(&delta);
+    let mut pace = interval(PACE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        pace.tick().await;
         connection.send(&delta).await?;
-        tokio::time::sleep(PACE).await;
     }
 }
 

@@ -36,23 +36,9 @@ async fn text_images_effort_usage_and_limits_mean_the_same() {
             { "type": "image", "source": { "type": "base64", "media_type": "image/png", "data": PNG } },
         ]}],
     });
-    let mut answers = Vec::new();
-    for stream in [true, false] {
-        cross.openai.push(
-            Turn::new()
-                .thinking("Hm.")
-                .and_text("A picture.")
-                .usage(usage()),
-        );
-        let mut body = body.clone();
-        body["stream"] = json!(stream);
-        let response = cross.post(PATH, body).await;
-        assert_eq!(dropped(&response), ["top_k"]);
-        answers.push(match stream {
-            true => streamed(response, lint::messages).await,
-            false => object(response).await,
-        });
-    }
+    let answers = cross
+        .a_picture(&cross.openai, (PATH, lint::messages), &body, "top_k")
+        .await;
     for answer in &answers {
         assert_eq!(answer["stop_reason"], "end_turn");
         assert_eq!(answer["model"], GPT);

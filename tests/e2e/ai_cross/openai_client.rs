@@ -28,23 +28,14 @@ async fn text_images_effort_usage_and_limits_mean_the_same() {
             { "type": "input_image", "image_url": format!("data:image/png;base64,{PNG}"), "detail": "auto" },
         ]}],
     });
-    let mut answers = Vec::new();
-    for stream in [true, false] {
-        cross.anthropic.push(
-            Turn::new()
-                .thinking("Hm.")
-                .and_text("A picture.")
-                .usage(usage()),
-        );
-        let mut body = body.clone();
-        body["stream"] = json!(stream);
-        let response = cross.post(PATH, body).await;
-        assert_eq!(dropped(&response), ["temperature"]);
-        answers.push(match stream {
-            true => streamed(response, lint::responses).await,
-            false => object(response).await,
-        });
-    }
+    let answers = cross
+        .a_picture(
+            &cross.anthropic,
+            (PATH, lint::responses),
+            &body,
+            "temperature",
+        )
+        .await;
     for answer in &answers {
         assert_eq!(answer["status"], "completed");
         assert_eq!(answer["model"], CLAUDE);
