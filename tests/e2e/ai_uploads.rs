@@ -4,7 +4,7 @@ use mcpbridge_tests::wait;
 use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::ai_keys::set_key;
 use crate::ai_pass::{World, error_of, sent};
@@ -95,6 +95,39 @@ async fn a_client_that_waits_for_permission_gets_it_if_its_upload_may_be_sent() 
     assert_eq!(seen.header("expect"), None);
     set_key(&world, "openai", &key).await;
     announced(&world, "", "HTTP/1.1 401 ").await;
+    world.scenario.finish().await;
+}
+
+/// A vendor that refuses after the head, and throws away what still comes, as web servers do.
+async fn impatient(listener: TcpListener) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let mut head = [0; 1024];
+        let _ = stream.read(&mut head).await;
+        let body = r#"{"error":{"message":"File too large","type":"invalid_request_error"}}"#;
+        let answer = format!(
+            "HTTP/1.1 413 Payload Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let _ = stream.write_all(answer.as_bytes()).await;
+        let _ = stream.shutdown().await;
+        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_vendor_that_refuses_an_upload_before_its_end_is_heard() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let vendor = tokio::spawn(impatient(listener));
+    let world = World::with(|_, ai| ai["vendors"]["openai"]["url"] = json!(url)).await;
+    for size in [1 << 10, 1 << 20, 64 << 20] {
+        let response = sent(world.post("/openai/v1/files").body(vec![b'x'; size])).await;
+        assert_eq!(response.status(), 413, "{size}");
+        let text = response.text().await.unwrap();
+        assert!(text.contains("File too large"), "{size}: {text}");
+    }
+    vendor.abort();
     world.scenario.finish().await;
 }
 
