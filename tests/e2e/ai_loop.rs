@@ -2,7 +2,8 @@
 
 use mcpbridge_tests::ai::{Turn, lint};
 use mcpbridge_tests::queue::Queue;
-use mcpbridge_tests::wait;
+use mcpbridge_tests::{Scenario, wait};
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::ai_pass::{World, sent};
@@ -15,6 +16,17 @@ pub(crate) fn request(approval: &str, stream: bool) -> Value {
             "require_approval": approval,
         }],
     })
+}
+
+/// Waits until runs have put down that they wait at `count` questions. Of a call that was killed before
+/// that nobody knows whether it was sent.
+pub(crate) async fn noted(scenario: &Scenario, count: i64) {
+    let database = Connection::open(scenario.home.state_file()).unwrap();
+    let noted = || -> rusqlite::Result<i64> {
+        let steps = "SELECT count(*) FROM conversation_steps WHERE body LIKE '{\"asked\":%'";
+        database.query_row(steps, [], |row| row.get(0))
+    };
+    wait::until_true("the notes", || noted().unwrap() == count).await;
 }
 
 #[tokio::test]
@@ -119,6 +131,7 @@ async fn a_request_sent_again_after_a_crash_goes_on_where_it_was() {
         .pending(1)
         .await
         .remove(0);
+    noted(&world.scenario, 1).await;
     world.scenario.daemon.kill().await;
     assert!(first.await.unwrap().is_err());
     world.scenario.daemon.launch().await;
@@ -224,6 +237,7 @@ async fn a_vendor_that_uses_an_id_again_in_a_later_turn_confuses_nothing() {
     approve(&queue).await;
     world.openai.turn(2).await;
     queue.pending(1).await;
+    noted(&world.scenario, 2).await;
     world.scenario.daemon.kill().await;
     assert!(first.await.unwrap().is_err());
     world.scenario.daemon.launch().await;
