@@ -76,16 +76,23 @@ async fn results_that_are_too_large_together_are_left_out_and_the_model_is_told(
     let calls = Turn::new().call("*big", big).call("*big", big);
     world.openai.push(calls.call("*big", big));
     world.openai.push(Turn::text("Done."));
-    let asked = world
-        .post("/openai/v1/responses")
-        .json(&request("never", false));
+    let mut body = request("never", false);
+    body["input"] = json!("x".repeat(16_000_000));
+    let asked = world.post("/openai/v1/responses").json(&body);
     let object: Value = sent(asked).await.json().await.unwrap();
-    assert_eq!(object["status"], "completed");
+    assert_eq!(object["status"], "completed", "{}", object["error"]);
     let mut told = told(&world);
     told.sort_by_key(String::len);
     assert!(told[0].contains("together"), "{}", told[0]);
     assert!(told[0].len() < 1000 && told[1].len() == 9_000_000 && told[2].len() == 9_000_000);
     assert_eq!(world.scenario.mcp.executions("big"), 3);
+    // All of it together is too large to be kept, which is no reason to withhold it.
+    let mut next = request("never", false);
+    next["previous_response_id"] = object["id"].clone();
+    let next = world.post("/openai/v1/responses").json(&next);
+    let (status, message) = error_of("openai", sent(next).await).await;
+    assert_eq!(status, 400, "{message}");
+    assert!(message.contains("whole history"), "{message}");
     world.openai.assert_content();
     world.scenario.finish().await;
 }

@@ -36,7 +36,7 @@ use crate::store::{Durability, Store};
 use crate::types::Digest;
 
 /// Of one body.
-const MAX_BODY: usize = 64 * 1024 * 1024;
+pub const MAX_BODY: usize = 64 * 1024 * 1024;
 /// Of all that is written or read at once.
 const MAX_BYTES: usize = 256 * 1024 * 1024;
 /// Of an id or another key.

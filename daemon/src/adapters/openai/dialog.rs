@@ -139,8 +139,8 @@ fn parent(request: &ResponsesRequest, found: &Found) -> Result<Option<String>, R
         Some(id) if ids::is_made(id) => {
             let message = format!(
                 "Previous response with id '{id}' not found. It was deleted, is older than this bridge \
-                 keeps answers, was made with store:false, or belongs to another key. Send the whole \
-                 history as input instead."
+                 keeps answers, was too large to be kept or made with store:false, or belongs to \
+                 another key. Send the whole history as input instead."
             );
             let refusal = Refusal::invalid("previous_response_id", message);
             Err(refusal.with_code("previous_response_not_found"))

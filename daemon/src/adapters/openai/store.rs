@@ -45,7 +45,7 @@ pub fn cancelled() -> Refusal {
 pub fn not_found(id: &str) -> Refusal {
     let message = format!(
         "Response with id '{id}' not found. It was deleted, is older than this bridge keeps answers, \
-         was made with store:false, or belongs to another key."
+         was too large to be kept or made with store:false, or belongs to another key."
     );
     Refusal::new(StatusCode::NOT_FOUND, message)
 }

@@ -12,7 +12,7 @@ use super::super::refusal::Refusal;
 use super::super::step::Step;
 use super::Earlier;
 use crate::approval::{Approvals, State};
-use crate::conversations::{ConversationError, Conversations, RunId, Saved};
+use crate::conversations::{ConversationError, Conversations, MAX_BODY, RunId, Saved};
 use crate::types::{ApprovalId, Digest};
 
 /// One run's part of the store.
@@ -76,7 +76,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Keeps the answer, for the client's next request.
+    /// Keeps the answer, for the client's next request. One that is too large for that is the client's all
+    /// the same: its tools have run.
     pub(super) async fn keep(
         &mut self,
         id: &str,
@@ -92,7 +93,10 @@ impl Journal {
         let saved = Saved {
             id: id.to_owned(),
             parent: record.as_ref().and_then(|record| record.parent.clone()),
-            body: record.as_ref().map(json).transpose()?,
+            body: match &record {
+                Some(record) => fitting(id, json(record)?),
+                None => None,
+            },
             fragments: all(kept.fragments)?,
             pins: all(kept.pins)?,
             open: kept.open.into_iter().map(keyed).collect::<Result<_, _>>()?,
@@ -130,6 +134,19 @@ impl Journal {
         let item = self.approvals.get(question).await;
         item.ok().map(|item| item.state)
     }
+}
+
+fn fitting(id: &str, body: String) -> Option<String> {
+    let bytes = body.len();
+    let fits = bytes <= MAX_BODY;
+    if !fits {
+        tracing::warn!(
+            id,
+            bytes,
+            "an answer is too large to be continued by its id"
+        );
+    }
+    fits.then_some(body)
 }
 
 /// What the store knows of `references`.
