@@ -2,7 +2,7 @@
 
 use mcpbridge_tests::ai::{Turn, lint};
 use mcpbridge_tests::queue::Queue;
-use mcpbridge_tests::{Scenario, wait};
+use mcpbridge_tests::{Gate, Scenario, wait};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -319,6 +319,57 @@ async fn conversations_of_a_vendor_that_repeats_its_ids_are_told_apart() {
         let now = world.openai.turns().pop().unwrap();
         now.assert_continues(&before);
     }
+    world.openai.assert_content();
+    world.scenario.finish().await;
+}
+
+#[tokio::test]
+async fn after_a_crash_calls_that_the_client_approved_are_shown_before_what_the_model_said_then() {
+    let mut world = World::start().await;
+    world.scenario.add_open("demo", "allow").await;
+    let policy = json!({ "never": { "tool_names": ["server_info"] } });
+    let mut body = request("never", true);
+    body["tools"][0]["require_approval"] = policy;
+    world
+        .openai
+        .push(Turn::new().call("*echo", r#"{"text":"hi"}"#));
+    let asked = sent(world.post("/openai/v1/responses").json(&body)).await;
+    let asked = lint::responses(asked.text().await.unwrap().as_bytes()).unwrap();
+    let approval = asked["output"].as_array().unwrap().last().unwrap();
+    body["previous_response_id"] = asked["id"].clone();
+    body["input"] = json!([{
+        "type": "mcp_approval_response", "approval_request_id": approval["id"], "approve": true,
+    }]);
+    let never = Gate::new();
+    world.openai.push(Turn::new().call("*server_info", "{}"));
+    world.openai.push(Turn::text("Done.").held(&never));
+    let ask = |world: &World| world.post("/openai/v1/responses").json(&body);
+    let first = tokio::spawn(ask(&world).send());
+    never.reached().await;
+    world.scenario.daemon.kill().await;
+    let _ = first.await.unwrap();
+    never.release();
+    world.scenario.daemon.launch().await;
+
+    world.openai.push(Turn::text("Done."));
+    let again = ask(&world).header("x-stainless-retry-count", "1");
+    let again = sent(again).await.text().await.unwrap();
+    let object = lint::responses(again.as_bytes()).unwrap();
+    let items = object["output"].as_array().unwrap().iter();
+    let shown: Vec<_> = items
+        .map(|item| (item["type"].as_str().unwrap(), &item["name"]))
+        .collect();
+    let expected = [
+        ("mcp_call", &json!("echo")),
+        ("mcp_call", &json!("server_info")),
+        ("message", &Value::Null),
+    ];
+    assert_eq!(shown, expected, "{object:#}");
+    for tool in ["echo", "server_info"] {
+        assert_eq!(world.scenario.mcp.executions(tool), 1);
+    }
+    let turns = world.openai.turns();
+    turns[3].assert_continues(&turns[2]);
     world.openai.assert_content();
     world.scenario.finish().await;
 }
