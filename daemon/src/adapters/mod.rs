@@ -12,6 +12,7 @@ pub mod dialect;
 pub mod event;
 mod handler;
 pub mod hub;
+pub mod image;
 mod kept;
 mod local;
 pub mod names;

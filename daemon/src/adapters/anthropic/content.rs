@@ -2,11 +2,10 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::adapters::image::{is_base64, is_shown, is_typed};
 use crate::adapters::step::Outcome;
 
 /// One part of a tool's answer.
@@ -22,9 +21,6 @@ pub(super) enum Part {
     /// A PDF file, in base64.
     Pdf { data: String },
 }
-
-/// What every vendor's models can look at.
-const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
 
 /// What the model is told of `outcome`.
 pub(super) fn parts(outcome: &Outcome) -> Vec<Part> {
@@ -130,7 +126,7 @@ fn of_resource(resource: &RawValue) -> Option<Part> {
     }
     let mime = resource.mime_type.as_deref().unwrap_or_default();
     let blob = resource.blob.as_deref().unwrap_or_default();
-    if IMAGES.contains(&mime) {
+    if is_typed(mime) {
         return Some(image(mime, blob));
     }
     if mime == "application/pdf" && is_base64(blob) {
@@ -148,19 +144,14 @@ fn text(text: &str) -> Option<Part> {
     (!text.trim().is_empty()).then(|| Part::Text(text.to_owned()))
 }
 
-/// An image that a vendor refused would end the conversation, so it is not sent.
 fn image(mime: &str, data: &str) -> Part {
-    if IMAGES.contains(&mime) && is_base64(data) {
+    if is_shown(mime, data) {
         return Part::Image {
             mime: mime.to_owned(),
             data: data.to_owned(),
         };
     }
     note(&format!("image that cannot be shown: {mime}"))
-}
-
-fn is_base64(data: &str) -> bool {
-    !data.is_empty() && STANDARD.decode(data).is_ok()
 }
 
 /// What stands in the place of something that cannot be shown.

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::items::hidden_output;
+use crate::adapters::image::is_shown;
 use crate::adapters::raw::{Object, list, quoted};
 use crate::adapters::step::Outcome;
 
@@ -187,9 +188,9 @@ fn again(output: &str) -> String {
 
 fn answered(is_error: bool, content: &str, result: &RawValue) -> String {
     let parts = parts(content);
-    let has_image = parts.iter().any(|part| part.image().is_some());
+    let images: Vec<Option<String>> = parts.iter().map(Part::image).collect();
     let mark = if is_error { "Error: " } else { "" };
-    if !has_image {
+    if images.iter().all(Option::is_none) {
         let text = match parts.iter().all(|part| part.kind == "text") {
             true => plain(&parts).unwrap_or_else(|| structured(result)),
             false => joined(parts.iter().map(Part::note)),
@@ -200,8 +201,8 @@ fn answered(is_error: bool, content: &str, result: &RawValue) -> String {
     if is_error {
         out.push(input_text("Error:"));
     }
-    for part in &parts {
-        out.push(match part.image() {
+    for (part, image) in parts.iter().zip(images) {
+        out.push(match image {
             Some(url) => Object::of_type("input_image")
                 .text("image_url", &url)
                 .text("detail", "auto")
@@ -265,10 +266,7 @@ impl Part<'_> {
             }
             _ => return None,
         };
-        let known = ["image/png", "image/jpeg", "image/gif", "image/webp"];
-        known
-            .contains(&media)
-            .then(|| format!("data:{media};base64,{data}"))
+        is_shown(media, data).then(|| format!("data:{media};base64,{data}"))
     }
 
     fn note(&self) -> String {

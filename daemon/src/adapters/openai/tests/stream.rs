@@ -197,6 +197,20 @@ fn images_go_to_the_model_as_images_and_to_the_client_as_json() {
 }
 
 #[test]
+fn an_image_that_the_vendor_would_refuse_is_only_named() {
+    let body = body("never", json!("hi"), json!({}));
+    let mut rig = Rig::begin(&body, "resp_mb1", Found::default()).unwrap();
+    rig.turn(&[call("a", "s__read", "{}")], || Outcome::Answered {
+        is_error: false,
+        result: raw(
+            r#"{"content":[{"type":"image","data":"no base64","mimeType":"image/png"}]}"#
+                .to_owned(),
+        ),
+    });
+    assert_eq!(rig.body()["input"][2]["output"], "[image]");
+}
+
+#[test]
 fn what_is_open_when_the_answer_breaks_off_is_closed_first() {
     let body = body("never", json!("hi"), json!({}));
     let mut rig = Rig::begin(&body, "resp_mb1", Found::default()).unwrap();
