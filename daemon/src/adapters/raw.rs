@@ -1,4 +1,4 @@
-//! Writing JSON as text: what others wrote keeps its bytes.
+//! JSON as text: what others wrote keeps its bytes.
 
 use serde_json::value::RawValue;
 
@@ -72,6 +72,12 @@ pub fn quoted(text: &str) -> String {
 /// JSON text that this program put together.
 pub fn raw(json: String) -> Box<RawValue> {
     RawValue::from_string(json).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+/// The elements of a list; none of what is not there or no list.
+pub fn elements(list: Option<&RawValue>) -> Vec<&RawValue> {
+    let read = list.and_then(|list| serde_json::from_str(list.get()).ok());
+    read.unwrap_or_default()
 }
 
 /// A JSON array of `elements`.

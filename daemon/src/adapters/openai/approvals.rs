@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::history::Head;
-use super::request::ResponsesRequest;
+use super::request::{ResponsesRequest, missing};
 use crate::adapters::dialect::Decided;
 use crate::adapters::record::{Found, OpenCall};
 use crate::adapters::refusal::Refusal;
@@ -194,9 +194,7 @@ fn in_order<'a>(heads: &[&'a Head], found: &'a Found) -> Vec<&'a String> {
 }
 
 fn incomplete(at: usize, field: &str) -> Refusal {
-    let param = format!("input[{at}].{field}");
-    let message = format!("Missing required parameter: '{param}'.");
-    Refusal::invalid(param, message).with_code("missing_required_parameter")
+    missing(&format!("input[{at}].{field}"))
 }
 
 fn at_item(at: usize, message: String) -> Refusal {

@@ -12,7 +12,7 @@ use super::{approvals, choice, entry, ids, transcript};
 use crate::adapters::dialect::{Decided, Dialog, Encoder, Limits, Table};
 use crate::adapters::event::Wire;
 use crate::adapters::names;
-use crate::adapters::raw::{Object, list, quoted, raw};
+use crate::adapters::raw::{Object, elements, list, quoted, raw};
 use crate::adapters::record::{Found, Kept, OpenCall, Record};
 use crate::adapters::refusal::Refusal;
 use crate::adapters::step::{Listing, McpCall, Step, Tool};
@@ -160,8 +160,7 @@ fn function(tool: &Tool) -> String {
 
 /// The client's tools without what only their servers may see.
 fn shown_tools(tools: &RawValue) -> String {
-    let tools: Vec<&RawValue> = serde_json::from_str(tools.get()).unwrap_or_default();
-    list(tools.into_iter().map(|tool| {
+    list(elements(Some(tools)).into_iter().map(|tool| {
         let shown = match entry::kind(tool).as_deref() {
             Some("mcp") => redacted(tool),
             _ => None,
@@ -333,9 +332,7 @@ impl ResponsesDialog {
 
 /// With what the reasoning needs to come back to its vendor.
 fn include(include: Option<&RawValue>) -> String {
-    let asked: Vec<&RawValue> = include
-        .and_then(|include| serde_json::from_str(include.get()).ok())
-        .unwrap_or_default();
+    let asked = elements(include);
     let sealed = quoted(SEALED);
     let has = asked.iter().any(|value| value.get() == sealed);
     let asked = asked.iter().map(|value| value.get());
@@ -344,10 +341,7 @@ fn include(include: Option<&RawValue>) -> String {
 
 /// Whether the vendor runs tools of its own.
 fn has_hosted_tools(tools: Option<&RawValue>, request: &ResponsesRequest) -> bool {
-    let tools: Vec<&RawValue> = tools
-        .and_then(|tools| serde_json::from_str(tools.get()).ok())
-        .unwrap_or_default();
-    tools.iter().enumerate().any(|(at, tool)| {
+    elements(tools).iter().enumerate().any(|(at, tool)| {
         let is_ours = request.entries.iter().any(|entry| entry.at == at);
         let kind = entry::kind(tool);
         !is_ours && !matches!(kind.as_deref(), Some("function" | "custom" | "namespace"))

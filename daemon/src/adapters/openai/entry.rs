@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::policy::{Approval, allowed};
+use super::request::missing;
 use crate::adapters::dialect::{ServerEntry, ToolFilter};
 use crate::adapters::refusal::Refusal;
 use crate::adapters::target::Target;
@@ -144,8 +145,7 @@ fn direct(callers: Option<&RawValue>) -> Result<(), &'static str> {
 fn label(at: usize, entry: &Read<'_>) -> Result<String, Refusal> {
     let param = format!("tools[{at}].server_label");
     let Some(label) = entry.server_label.clone().filter(|label| !label.is_empty()) else {
-        let message = format!("Missing required parameter: '{param}'.");
-        return Err(Refusal::invalid(param, message).with_code("missing_required_parameter"));
+        return Err(missing(&param));
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if label.starts_with(|c: char| c.is_ascii_alphabetic()) && label.chars().all(plain) {

@@ -12,7 +12,7 @@ use super::ids;
 use super::items::CLIENT_ITEMS;
 use crate::adapters::dialect::{Dialog, Limits, Request, ServerEntry, Table};
 use crate::adapters::names::mangle;
-use crate::adapters::raw::Object;
+use crate::adapters::raw::{Object, elements};
 use crate::adapters::record::{Found, References};
 use crate::adapters::refusal::Refusal;
 use crate::adapters::step::{Listing, Tool};
@@ -59,7 +59,7 @@ pub fn parse(
     let Ok(members) = Members::of(body) else {
         return Ok(Parsed::Plain);
     };
-    let tools: Vec<&RawValue> = list(members.get("tools"));
+    let tools: Vec<&RawValue> = elements(members.get("tools"));
     let entries = Entries::of(&tools, gateway)?;
     if entries.ours.is_empty() && !is_foreign && !continues_ours(body, &members, &tools) {
         return Ok(Parsed::Plain);
@@ -83,7 +83,7 @@ fn continues_ours(body: &str, members: &Members<'_>, tools: &[&RawValue]) -> boo
     {
         return false;
     }
-    let input = list(members.get("input")).into_iter();
+    let input = elements(members.get("input")).into_iter();
     let mut ids = input.filter_map(|item| Head::of(item).id);
     ids.any(|id| ids::is_made(&id))
 }
@@ -102,11 +102,7 @@ fn unique(members: &Members<'_>) -> Result<(), Refusal> {
 
 fn read(body: &str, members: &Members<'_>, entries: Entries) -> Result<ResponsesRequest, Refusal> {
     refuse_unsupported(members)?;
-    let Some(model) = optional::<String>(members, "model")? else {
-        let message = "Missing required parameter: 'model'.";
-        let refusal = Refusal::invalid("model", message);
-        return Err(refusal.with_code("missing_required_parameter"));
-    };
+    let model = model(members)?;
     let previous: Option<String> = optional(members, "previous_response_id")?;
     let input = input(members.get("input"));
     let servers = entries.ours.iter().map(|entry| entry.server.clone());
@@ -215,15 +211,7 @@ impl Request for ResponsesRequest {
         listings: Vec<Listing>,
     ) -> Result<Box<dyn Dialog>, Refusal> {
         let table = Table::new(listings);
-        for name in &self.functions {
-            if table.has(name) {
-                let message = format!(
-                    "The function {name:?} has the name of a tool of this conversation's MCP servers. \
-                     Give it another."
-                );
-                return Err(Refusal::invalid("tools", message).with_code("invalid_value"));
-            }
-        }
+        refuse_taken(&self.functions, &table)?;
         ResponsesDialog::new(*self, &found, table).map(|dialog| Box::new(dialog) as Box<dyn Dialog>)
     }
 }
@@ -276,13 +264,13 @@ fn functions(members: &Members<'_>, input: &[Item]) -> Vec<String> {
         #[serde(borrow)]
         tools: Option<&'a RawValue>,
     }
-    let mut open: Vec<&RawValue> = list(members.get("tools"));
+    let mut open: Vec<&RawValue> = elements(members.get("tools"));
     // Some items bring tools along (`additional_tools`, `tool_search_output`).
     for Item { json, .. } in input {
         if let Ok(Named { kind, tools, .. }) = serde_json::from_str(json.get())
             && kind.as_deref() != Some("mcp_list_tools")
         {
-            open.extend(list(tools));
+            open.extend(elements(tools));
         }
     }
     let mut names = Vec::new();
@@ -292,7 +280,7 @@ fn functions(members: &Members<'_>, input: &[Item]) -> Vec<String> {
         };
         match kind.as_deref() {
             Some("function" | "custom") => names.extend(name),
-            Some("namespace") => open.extend(list(tools)),
+            Some("namespace") => open.extend(elements(tools)),
             _ => {}
         }
     }
@@ -310,21 +298,36 @@ fn input(value: Option<&RawValue>) -> Vec<Item> {
         let item = Object::of_type("message").text("role", "user");
         return vec![Item::of(item.put("content", value.get()).done())];
     }
-    let items = list(Some(value)).into_iter();
+    let items = elements(Some(value)).into_iter();
     items.map(|item| Item::of(item.to_owned())).collect()
-}
-
-fn list(value: Option<&RawValue>) -> Vec<&RawValue> {
-    value
-        .and_then(|value| serde_json::from_str(value.get()).ok())
-        .unwrap_or_default()
 }
 
 fn string(value: &RawValue) -> Option<String> {
     serde_json::from_str(value.get()).ok()
 }
 
-fn optional<T: for<'de> Deserialize<'de>>(
+pub(super) fn model(members: &Members<'_>) -> Result<String, Refusal> {
+    optional(members, "model")?.ok_or_else(|| missing("model"))
+}
+
+pub(super) fn missing(param: &str) -> Refusal {
+    let message = format!("Missing required parameter: '{param}'.");
+    Refusal::invalid(param, message).with_code("missing_required_parameter")
+}
+
+/// # Errors
+/// A function of the client has the name of a tool.
+pub(super) fn refuse_taken(functions: &[String], table: &Table) -> Result<(), Refusal> {
+    let Some(name) = functions.iter().find(|name| table.has(name)) else {
+        return Ok(());
+    };
+    let message = format!(
+        "The function {name:?} has the name of a tool of this conversation's MCP servers. Give it another."
+    );
+    Err(Refusal::invalid("tools", message).with_code("invalid_value"))
+}
+
+pub(super) fn optional<T: for<'de> Deserialize<'de>>(
     members: &Members<'_>,
     key: &str,
 ) -> Result<Option<T>, Refusal> {

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::encode::ChatEncoder;
-use super::request::{ChatRequest, list as elements};
+use super::request::ChatRequest;
 use super::{choice, history};
 use crate::adapters::dialect::{Decided, Dialog, Encoder, Limits, Table};
 use crate::adapters::event::Wire;
-use crate::adapters::raw::{Object, list};
+use crate::adapters::raw::{Object, elements, list};
 use crate::adapters::record::{Found, Kept, Record};
 use crate::adapters::refusal::Refusal;
 use crate::adapters::step::{Listing, McpCall, Step, Tool};
@@ -59,12 +59,10 @@ impl ChatDialog {
 }
 
 fn function(tool: &Tool) -> String {
-    let function = Object::new().text("name", &tool.function);
-    let function = match &tool.description {
-        Some(description) => function.text("description", description),
-        None => function,
-    };
-    let function = function.put("parameters", tool.input_schema.get());
+    let function = Object::new()
+        .text("name", &tool.function)
+        .text_if("description", tool.description.as_deref())
+        .put("parameters", tool.input_schema.get());
     Object::of_type("function")
         .put("function", &function.json())
         .json()

@@ -218,10 +218,8 @@ impl ChatEncoder {
             .text("role", "assistant")
             .put("content", &content)
             .put("refusal", &or_null(&self.refusal));
-        let message = match self.thinking.is_empty() {
-            true => message,
-            false => message.text("reasoning_content", &self.thinking),
-        };
+        let thinking = Some(self.thinking.as_str()).filter(|text| !text.is_empty());
+        let message = message.text_if("reasoning_content", thinking);
         match self.calls.is_empty() {
             true => message.json(),
             false => message

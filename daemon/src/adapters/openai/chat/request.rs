@@ -8,6 +8,8 @@ use super::history;
 use crate::adapters::dialect::{Dialog, Limits, Request, ServerEntry, Table};
 use crate::adapters::openai::Parsed;
 use crate::adapters::openai::entry::{Entries, Entry, kind};
+use crate::adapters::openai::request::{model, optional, refuse_taken};
+use crate::adapters::raw::elements;
 use crate::adapters::record::{Found, References};
 use crate::adapters::refusal::Refusal;
 use crate::adapters::step::Listing;
@@ -36,7 +38,7 @@ pub fn parse(body: &str, gateway: &dyn Fn(&str) -> Target) -> Result<Parsed, Ref
     let Ok(members) = Members::of(body) else {
         return Ok(Parsed::Plain);
     };
-    let tools: Vec<&RawValue> = list(members.get("tools"));
+    let tools: Vec<&RawValue> = elements(members.get("tools"));
     let entries = Entries::of(&tools, gateway)?;
     if entries.ours.is_empty() {
         return Ok(Parsed::Plain);
@@ -49,10 +51,7 @@ pub fn parse(body: &str, gateway: &dyn Fn(&str) -> Target) -> Result<Parsed, Ref
         return Err(Refusal::invalid("tools", message).with_code("invalid_value"));
     }
     refuse_unsupported(&members)?;
-    let Some(model) = optional::<String>(&members, "model")? else {
-        let refusal = Refusal::invalid("model", "Missing required parameter: 'model'.");
-        return Err(refusal.with_code("missing_required_parameter"));
-    };
+    let model = model(&members)?;
     let servers = entries.ours;
     Ok(Parsed::Ours(Box::new(ChatRequest {
         body: body.to_owned(),
@@ -164,32 +163,7 @@ impl Request for ChatRequest {
         listings: Vec<Listing>,
     ) -> Result<Box<dyn Dialog>, Refusal> {
         let table = Table::new(listings);
-        if let Some(name) = self.functions.iter().find(|name| table.has(name)) {
-            let message = format!(
-                "The function {name:?} has the name of a tool of this conversation's MCP servers. Give \
-                 it another."
-            );
-            return Err(Refusal::invalid("tools", message).with_code("invalid_value"));
-        }
+        refuse_taken(&self.functions, &table)?;
         Ok(Box::new(ChatDialog::new(*self, &found, table)?))
     }
-}
-
-pub(super) fn list(value: Option<&RawValue>) -> Vec<&RawValue> {
-    value
-        .and_then(|value| serde_json::from_str(value.get()).ok())
-        .unwrap_or_default()
-}
-
-fn optional<T: for<'de> Deserialize<'de>>(
-    members: &Members<'_>,
-    key: &str,
-) -> Result<Option<T>, Refusal> {
-    let Some(value) = members.get(key) else {
-        return Ok(None);
-    };
-    serde_json::from_str(value.get()).map_err(|error| {
-        let message = format!("Invalid value for '{key}': {error}.");
-        Refusal::invalid(key, message).with_code("invalid_value")
-    })
 }

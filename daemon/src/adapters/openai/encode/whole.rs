@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::part::Shown;
-use crate::adapters::raw::{Object, list, raw};
+use crate::adapters::raw::{Object, elements, list, raw};
 use crate::mcp::edit::{self, Edit, Members};
 
 #[derive(Deserialize)]
@@ -31,11 +31,11 @@ pub(super) fn events(item: &RawValue) -> Vec<Shown> {
     match read.kind.as_str() {
         "message" | "reasoning" => {
             let mut events = vec![added(item, &[("content", "[]"), ("summary", "[]")])];
-            for (index, part) in parts(read.summary).into_iter().enumerate() {
+            for (index, part) in elements(read.summary).into_iter().enumerate() {
                 let place = || about().put("summary_index", &index.to_string());
                 events.extend(of_part("reasoning_summary_", &place, part));
             }
-            for (index, part) in parts(read.content).into_iter().enumerate() {
+            for (index, part) in elements(read.content).into_iter().enumerate() {
                 let place = || about().put("content_index", &index.to_string());
                 events.extend(of_part("content_", &place, part));
             }
@@ -152,10 +152,4 @@ fn of_part(group: &str, place: &dyn Fn() -> Object, part: &RawValue) -> Vec<Show
         ),
         shown("done", part.get()),
     ]
-}
-
-fn parts(value: Option<&RawValue>) -> Vec<&RawValue> {
-    value
-        .and_then(|value| serde_json::from_str(value.get()).ok())
-        .unwrap_or_default()
 }
