@@ -2,6 +2,7 @@
 //! comes of it. One implementation per [`Wire`]; all of it is pure.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::event::{End, Event, FunctionCall, Usage, Wire};
 use super::record::{Found, Kept, Record, References};
@@ -63,7 +64,7 @@ impl ToolFilter {
 pub trait Dialog: Send + Sync {
     fn wire(&self) -> Wire;
     fn model(&self) -> &str;
-    fn table(&self) -> &Table;
+    fn table(&self) -> &Arc<Table>;
     fn limits(&self) -> Limits;
     /// Calls of an earlier answer that the client has decided on: run or declined before the model is
     /// asked, and their approvals used up.

@@ -1,6 +1,7 @@
 //! A request that is ready to be answered: what the model is sent, and what is kept of the answer.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
@@ -21,7 +22,7 @@ use crate::mcp::edit::{self, Edit, Members};
 
 pub(super) struct MessagesDialog {
     request: MessagesRequest,
-    table: Table,
+    table: Arc<Table>,
     reserved: HashSet<String>,
     /// The messages of the request, as the vendor gets them.
     base: Vec<Box<RawValue>>,
@@ -51,7 +52,7 @@ impl MessagesDialog {
             reserved: request.reserved().into_iter().collect(),
             tools: (!functions.is_empty()).then(|| list(functions)),
             request,
-            table,
+            table: Arc::new(table),
             base,
             limits,
         }
@@ -153,7 +154,7 @@ impl Dialog for MessagesDialog {
         &self.request.model
     }
 
-    fn table(&self) -> &Table {
+    fn table(&self) -> &Arc<Table> {
         &self.table
     }
 

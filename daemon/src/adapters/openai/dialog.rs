@@ -1,6 +1,7 @@
 //! A request that is ready to be answered: what the model is sent, and what is kept.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
@@ -25,7 +26,7 @@ const SEALED: &str = "reasoning.encrypted_content";
 #[derive(Debug)]
 pub(super) struct ResponsesDialog {
     request: ResponsesRequest,
-    table: Table,
+    table: Arc<Table>,
     decided: Vec<Decided>,
     /// Hidden items of the earlier answers that the request continues.
     chain: Vec<Box<RawValue>>,
@@ -60,7 +61,7 @@ impl ResponsesDialog {
             own,
             vendors,
             request,
-            table,
+            table: Arc::new(table),
             decided,
         })
     }
@@ -202,7 +203,7 @@ impl Dialog for ResponsesDialog {
         &self.request.model
     }
 
-    fn table(&self) -> &Table {
+    fn table(&self) -> &Arc<Table> {
         &self.table
     }
 

@@ -47,7 +47,7 @@ pub(super) struct Run {
     pub(super) id: String,
     pub(super) dialog: Box<dyn Dialog>,
     /// Functions of the client.
-    pub(super) reserved: HashSet<String>,
+    pub(super) reserved: Arc<HashSet<String>>,
     pub(super) servers: Arc<Servers>,
     pub(super) model: Model,
     pub(super) journal: Journal,
@@ -116,7 +116,7 @@ impl Run {
         // What the client has seen of the answer cannot be taken back either.
         let ran = self.begun || self.has_run();
         let body = self.dialog.body(&self.steps)?;
-        let (table, reserved) = (self.dialog.table().clone(), self.reserved.clone());
+        let (table, reserved) = (Arc::clone(self.dialog.table()), Arc::clone(&self.reserved));
         let number = self.rounds();
         let outlet = self.outlet.clone();
         let mut gone = Box::pin(outlet.abandoned());

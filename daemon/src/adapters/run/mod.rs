@@ -15,6 +15,7 @@ mod servers;
 mod show;
 mod turn;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -133,7 +134,7 @@ impl Runner {
             Some(listings) => listings,
             None => listing::listings(&*job.request, &found, &servers).await?,
         };
-        let reserved = job.request.reserved().into_iter().collect();
+        let reserved = job.request.reserved().into_iter().collect::<HashSet<_>>();
         let dialog = job.request.bind(found, listings.clone())?;
         let store = (self.conversations.clone(), self.approvals.clone());
         let (journal, steps) = match earlier {
@@ -160,7 +161,7 @@ impl Runner {
         let mut run = Run {
             id,
             dialog,
-            reserved,
+            reserved: Arc::new(reserved),
             servers: Arc::clone(&servers),
             model: job.model,
             journal,

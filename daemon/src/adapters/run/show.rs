@@ -1,7 +1,9 @@
 //! What the client is shown, live and when an earlier attempt is gone through again.
 
+use std::sync::Arc;
+
 use super::super::dialect::Shown;
-use super::super::event::{Content, Event, Usage};
+use super::super::event::{Block, Content, Event, Usage};
 use super::super::step::{CallResult, Step};
 use super::drive::Run;
 use super::outlet::Piece;
@@ -16,41 +18,32 @@ impl Run {
         let wire = last.wire;
         let mut left = self.calls_left();
         for event in kept {
-            let Event::Close { block, .. } = &event else {
-                self.show(Shown::Model {
-                    wire,
-                    turn,
-                    event: &event,
-                })
-                .await;
-                continue;
+            let call = match &event {
+                Event::Close {
+                    block:
+                        Block {
+                            content: Content::Call(call),
+                            ..
+                        },
+                    ..
+                } => Some(call),
+                _ => None,
             };
-            let Content::Call(call) = &block.content else {
-                self.show(Shown::Model {
-                    wire,
-                    turn,
-                    event: &event,
-                })
-                .await;
-                continue;
-            };
-            match self.dialog.table().resolve(call) {
-                Some(mcp) => {
+            let mcp = call.and_then(|call| self.dialog.table().resolve(call));
+            match (call, mcp) {
+                (_, Some(mcp)) => {
                     let is_run = left > 0 && !self.dialog.asks_client(&mcp);
                     left = left.saturating_sub(1);
                     if is_run {
                         self.show(Shown::Calls(&[mcp])).await;
                     }
                 }
-                None if self.reserved.contains(&call.name) => {
-                    self.show(Shown::Model {
-                        wire,
-                        turn,
-                        event: &event,
-                    })
-                    .await;
+                // Of nobody's function.
+                (Some(call), None) if !self.reserved.contains(&call.name) => {}
+                _ => {
+                    let event = &event;
+                    self.show(Shown::Model { wire, turn, event }).await;
                 }
-                None => {}
             }
         }
     }
@@ -106,8 +99,8 @@ impl Run {
             usage,
         })
         .await;
-        let listings = self.dialog.table().listings().to_vec();
-        for listing in listings.iter().filter(|listing| !listing.known) {
+        let table = Arc::clone(self.dialog.table());
+        for listing in table.listings().iter().filter(|listing| !listing.known) {
             self.show(Shown::Listing(listing)).await;
         }
     }

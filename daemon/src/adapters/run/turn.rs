@@ -13,6 +13,7 @@ pub(super) struct Turn<'a> {
     /// Functions of the client.
     reserved: &'a HashSet<String>,
     model: String,
+    /// By the decoder's index, which counts without gaps and to no more than `MAX_BLOCKS`.
     blocks: Vec<Option<Block>>,
     /// Indices of blocks that are calls of tools, or of nothing.
     ours: HashSet<usize>,
@@ -26,9 +27,6 @@ pub(super) struct Heard {
     /// What the client has not seen yet, in order; calls of tools stand in it as their `Close`.
     pub(super) kept: Vec<Event>,
 }
-
-/// Blocks of one answer. A vendor that opens more is broken.
-const MAX_BLOCKS: usize = 4096;
 
 impl<'a> Turn<'a> {
     pub(super) fn new(wire: Wire, table: &'a Table, reserved: &'a HashSet<String>) -> Self {
@@ -62,9 +60,6 @@ impl<'a> Turn<'a> {
                 return Ok(None);
             }
             Event::Open { index, kind, .. } => {
-                if *index >= MAX_BLOCKS {
-                    return Err("it has too many blocks");
-                }
                 if let Kind::Call { name, .. } = kind
                     && self.is_ours(name)
                 {
@@ -86,9 +81,6 @@ impl<'a> Turn<'a> {
     }
 
     fn close(&mut self, index: usize, block: &Block) -> Result<(), &'static str> {
-        if index >= MAX_BLOCKS {
-            return Err("it has too many blocks");
-        }
         if let Content::Call(call) = &block.content
             && self.is_ours(&call.name)
         {
@@ -116,16 +108,17 @@ impl<'a> Turn<'a> {
     }
 
     /// None if the stream ended before the answer did.
-    pub(super) fn finish(self) -> Option<Heard> {
-        let end = self.end?;
-        let mut blocks: Vec<Block> = self.blocks.into_iter().flatten().collect();
-        let mut kept = self.kept;
+    pub(super) fn finish(mut self) -> Option<Heard> {
+        let end = self.end.take()?;
+        let mut blocks: Vec<Block> = std::mem::take(&mut self.blocks)
+            .into_iter()
+            .flatten()
+            .collect();
+        let mut kept = std::mem::take(&mut self.kept);
         if end.reason != End::Complete {
             // What was cut off, or may have been, never runs and is never seen.
             let is_call = |block: &Block| match &block.content {
-                Content::Call(call) => {
-                    self.table.has(&call.name) || !self.reserved.contains(&call.name)
-                }
+                Content::Call(call) => self.is_ours(&call.name),
                 _ => false,
             };
             blocks.retain(|block| !is_call(block));

@@ -11,11 +11,8 @@ use serde_json::value::RawValue;
 
 use crate::adapters::dialect::{Decoder, Malformed};
 use crate::adapters::event::{
-    Block, Content, Delta, End, Event, FunctionCall, Kind, TurnEnd, Usage,
+    Block, Content, Delta, End, Event, FunctionCall, Kind, MAX_BLOCKS, TurnEnd, Usage,
 };
-
-/// Blocks of one answer. More than any model makes, and little memory.
-const MAX_BLOCKS: usize = 4096;
 
 #[derive(Debug, Default)]
 pub struct ChatDecoder {

@@ -1,6 +1,7 @@
 //! A request that is ready to be answered: what the model is sent, and what is kept.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
@@ -18,7 +19,7 @@ use crate::mcp::edit::{self, Edit, Members};
 #[derive(Debug)]
 pub(super) struct ChatDialog {
     request: ChatRequest,
-    table: Table,
+    table: Arc<Table>,
     /// The hidden messages that those of the request stand for.
     own: Vec<Box<RawValue>>,
 }
@@ -33,7 +34,7 @@ impl ChatDialog {
         let own = history::hidden(&request.messages, &found.fragments);
         Ok(Self {
             request,
-            table,
+            table: Arc::new(table),
             own,
         })
     }
@@ -77,7 +78,7 @@ impl Dialog for ChatDialog {
         &self.request.model
     }
 
-    fn table(&self) -> &Table {
+    fn table(&self) -> &Arc<Table> {
         &self.table
     }
 
