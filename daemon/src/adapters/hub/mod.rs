@@ -237,7 +237,7 @@ impl<T: Piece> Producer<T> {
         self.run.complete();
     }
 
-    pub fn has_readers(&self) -> bool {
+    fn has_readers(&self) -> bool {
         *self.run.readers().borrow() > 0
     }
 
@@ -263,6 +263,13 @@ impl<T: Piece> Producer<T> {
                 return;
             }
         }
+    }
+
+    /// Whether nobody reads, or begins to within `grace`. Nobody can join any more then.
+    pub async fn is_abandoned(&self, grace: Duration) -> bool {
+        let mut readers = self.run.readers();
+        let back = readers.wait_for(|readers| *readers > 0);
+        timeout(grace, back).await.is_err() && self.give_up()
     }
 
     /// Lets nobody join any more, unless somebody has at the last moment.

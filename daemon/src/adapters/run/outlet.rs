@@ -95,12 +95,41 @@ impl Outlet {
         self.producer.abandoned(GRACE).await;
     }
 
-    /// Whether somebody listens, or begins to within a while.
+    /// Whether nobody listens, or begins to within a while. Nobody can any more then.
     pub(super) async fn is_abandoned(&self) -> bool {
-        if self.producer.has_readers() {
-            return false;
-        }
-        self.abandoned().await;
-        true
+        self.producer.is_abandoned(GRACE).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{sleep, timeout};
+
+    use super::super::super::hub::{Hub, Joined};
+    use super::*;
+    use crate::lifecycle::Lifecycle;
+    use crate::types::Digest;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_back_in_time_is_answered() {
+        let hub: Hub<Piece> = Hub::new(&Lifecycle::new());
+        let key = Digest::of(b"request");
+        let (producer, reader) = hub.open(key);
+        let outlet = Outlet::new(producer);
+        assert!(!outlet.is_abandoned().await);
+        drop(reader);
+        let back = async {
+            sleep(GRACE / 2).await;
+            match hub.join(key) {
+                Ok(Joined::Reader(reader)) => reader,
+                _ => panic!("nothing to join"),
+            }
+        };
+        let asked = timeout(GRACE * 3, outlet.is_abandoned());
+        let (is_abandoned, reader) = tokio::join!(asked, back);
+        assert!(!is_abandoned.expect("an answer as soon as somebody is back"));
+        drop(reader);
+        assert!(outlet.is_abandoned().await);
+        assert!(matches!(hub.join(key), Ok(Joined::Open(..))));
     }
 }
