@@ -23,6 +23,7 @@ use super::refusal::Refusal;
 use crate::config::Api;
 use crate::error::chain;
 use crate::http::limits;
+use crate::lifecycle::Lifecycle;
 use crate::types::{Caller, VendorName};
 use crate::vendors::{ModelBody, ModelRequest, Vendor, Vendors};
 
@@ -45,14 +46,18 @@ pub(super) async fn pass(
         Some(rest) => {
             if let Err(error) = vendors.authorize(&incoming.visitor, &vendor) {
                 line.outcome = Outcome::Refused(chain(&error));
-                limits::discard(&incoming.headers, rest).await;
+                if !limits::waits(&incoming.headers) {
+                    limits::discard(rest).await;
+                }
                 return Err(Refusal::from(&error));
             }
-            let counted = Counted {
+            let upload = Upload {
                 body: rest,
                 bytes: Arc::clone(&line.bytes_in),
+                comes: !limits::waits(&incoming.headers),
+                lifecycle: adapters.runner.lifecycle.clone(),
             };
-            ModelBody::Passing(counted.boxed_unsync())
+            ModelBody::Passing(upload.boxed_unsync())
         }
     };
     let request = ModelRequest {
@@ -106,12 +111,15 @@ fn model(incoming: &Incoming) -> Option<Cow<'_, str>> {
 }
 
 /// A client's body on its way to the vendor.
-struct Counted {
+struct Upload {
     body: Body,
     bytes: Arc<AtomicUsize>,
+    /// There is more of it, and the client sends it.
+    comes: bool,
+    lifecycle: Lifecycle,
 }
 
-impl http_body::Body for Counted {
+impl http_body::Body for Upload {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -120,7 +128,9 @@ impl http_body::Body for Counted {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
+        this.comes = true;
         let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
+        this.comes = matches!(frame, Some(Ok(_))) && !this.body.is_end_stream();
         if let Some(Ok(frame)) = &frame {
             let length = frame.data_ref().map_or(0, Bytes::len);
             this.bytes.fetch_add(length, Ordering::Relaxed);
@@ -135,6 +145,17 @@ impl http_body::Body for Counted {
     /// What the client has announced.
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl Drop for Upload {
+    /// A vendor may answer before it has all of it. A client that is still sending would then be cut
+    /// off before it has read the answer.
+    fn drop(&mut self) {
+        if self.comes {
+            let rest = limits::discard(std::mem::take(&mut self.body));
+            self.lifecycle.spawn("rest of an upload", rest);
+        }
     }
 }
 

@@ -60,8 +60,8 @@ impl BodyLimits {
     /// bytes is dropped.
     pub async fn read(&self, headers: &HeaderMap, mut body: Body) -> Result<Bytes, BodyError> {
         let read = self.take(announced(headers), &mut body).await;
-        if matches!(read, Err(BodyError::TooLarge(_))) {
-            discard(headers, body).await;
+        if matches!(read, Err(BodyError::TooLarge(_))) && !waits(headers) {
+            discard(body).await;
         }
         read
     }
@@ -158,12 +158,13 @@ fn announced(headers: &HeaderMap) -> Option<usize> {
     length.to_str().ok()?.parse().ok()
 }
 
+/// Whether the client waits for permission to send the body, so that nobody has to read it.
+pub fn waits(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::EXPECT)
+}
+
 /// Reads on what nobody wants, for a while, so that the client gets to its answer.
-pub async fn discard(headers: &HeaderMap, mut body: Body) {
-    // A client that waits for permission to send needs no patience.
-    if headers.contains_key(header::EXPECT) {
-        return;
-    }
+pub async fn discard(mut body: Body) {
     let reading = async {
         let mut read = 0;
         while let Some(Ok(frame)) = body.frame().await {
