@@ -1,19 +1,19 @@
 //! Where log lines go: journald under systemd, a rotated file when started detached, else stderr.
 
+mod batch;
 mod line;
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::batch::Batch;
 use self::line::Line;
 
 /// A log file beyond this size is moved aside.
@@ -39,6 +39,23 @@ impl fmt::Display for Destination {
     }
 }
 
+/// The log as it was opened.
+#[derive(Clone)]
+pub struct Log {
+    pub destination: Destination,
+    /// None where every line is a message of its own.
+    batch: Option<Batch>,
+}
+
+impl Log {
+    /// Called by the runtime's worker when it goes to sleep, and when it ends.
+    pub fn before_sleep(&self) {
+        if let Some(batch) = &self.batch {
+            batch.before_sleep();
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     #[error("--log-level {0:?} is not a level: use error, warn, info, debug or trace")]
@@ -53,7 +70,7 @@ pub enum TelemetryError {
 
 /// Starts logging. `log_dir` asks for a file; without it journald is used when stderr is connected
 /// to it, which is how systemd starts its services.
-pub fn init(level: &str, log_dir: Option<&Path>) -> Result<Destination, TelemetryError> {
+pub fn init(level: &str, log_dir: Option<&Path>) -> Result<Log, TelemetryError> {
     let level: tracing::Level = level
         .parse()
         .map_err(|_| TelemetryError::Level(level.to_owned()))?;
@@ -63,30 +80,36 @@ pub fn init(level: &str, log_dir: Option<&Path>) -> Result<Destination, Telemetr
         .with_targets([("mcpbridge_daemon", level), ("mcpbridged", level)]);
     let registry = tracing_subscriber::registry().with(filter);
 
-    if let Some(dir) = log_dir {
-        let path = dir.join(LOG_FILE);
-        let file = RotatingFile::open(&path).map_err(|source| TelemetryError::File {
-            path: path.clone(),
-            source,
-        })?;
-        let layer = tracing_subscriber::fmt::layer()
-            .event_format(Line)
-            .with_writer(file);
-        registry.with(layer).init();
-        return Ok(Destination::File(path));
-    }
     #[cfg(target_os = "linux")]
-    if stderr_is_the_journal()
+    if log_dir.is_none()
+        && stderr_is_the_journal()
         && let Ok(layer) = tracing_journald::layer()
     {
         registry.with(layer).init();
-        return Ok(Destination::Journald);
+        return Ok(Log {
+            destination: Destination::Journald,
+            batch: None,
+        });
     }
+    let (destination, batch) = match log_dir {
+        Some(dir) => {
+            let path = dir.join(LOG_FILE);
+            let file = RotatingFile::open(&path).map_err(|source| TelemetryError::File {
+                path: path.clone(),
+                source,
+            })?;
+            (Destination::File(path), Batch::new(file))
+        }
+        None => (Destination::Stderr, Batch::new(io::stderr())),
+    };
     let layer = tracing_subscriber::fmt::layer()
         .event_format(Line)
-        .with_writer(io::stderr);
+        .with_writer(batch.clone());
     registry.with(layer).init();
-    Ok(Destination::Stderr)
+    Ok(Log {
+        destination,
+        batch: Some(batch),
+    })
 }
 
 /// A panic is logged like any other error. The default hook writes to stderr, which is a closed
@@ -113,28 +136,10 @@ fn stderr_is_the_journal() -> bool {
 }
 
 /// A log file that moves itself aside when it has grown.
-#[derive(Clone)]
-struct RotatingFile(Arc<Mutex<Rotation>>);
-
-struct Rotation {
+struct RotatingFile {
     path: PathBuf,
     file: File,
     written: u64,
-}
-
-impl RotatingFile {
-    fn open(path: &Path) -> io::Result<Self> {
-        if let Some(dir) = path.parent() {
-            crate::paths::create_private_dir(dir)?;
-        }
-        let file = open_private(path)?;
-        let written = file.metadata()?.len();
-        Ok(Self(Arc::new(Mutex::new(Rotation {
-            path: path.to_owned(),
-            file,
-            written,
-        }))))
-    }
 }
 
 fn open_private(path: &Path) -> io::Result<File> {
@@ -145,7 +150,20 @@ fn open_private(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-impl Rotation {
+impl RotatingFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        if let Some(dir) = path.parent() {
+            crate::paths::create_private_dir(dir)?;
+        }
+        let file = open_private(path)?;
+        let written = file.metadata()?.len();
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            written,
+        })
+    }
+
     fn rotate(&mut self) -> io::Result<()> {
         let numbered = |n: u32| PathBuf::from(format!("{}.{n}", self.path.display()));
         for n in (1..KEPT_FILES).rev() {
@@ -160,28 +178,19 @@ impl Rotation {
     }
 }
 
-impl Write for &RotatingFile {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut rotation = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if rotation.written >= MAX_FILE_BYTES {
+impl Write for RotatingFile {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        if self.written >= MAX_FILE_BYTES {
             // When moving aside fails, a long log is better than no log.
-            let _ = rotation.rotate();
+            let _ = self.rotate();
         }
-        let written = rotation.file.write(line)?;
-        rotation.written += written as u64;
+        let written = self.file.write(lines)?;
+        self.written += written as u64;
         Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for RotatingFile {
-    type Writer = &'a RotatingFile;
-
-    fn make_writer(&'a self) -> Self::Writer {
-        self
     }
 }
 
@@ -193,12 +202,12 @@ mod tests {
     fn a_grown_log_file_is_moved_aside_and_the_oldest_dropped() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("logs").join(LOG_FILE);
-        let log = RotatingFile::open(&path).unwrap();
+        let mut log = RotatingFile::open(&path).unwrap();
         for n in 0..KEPT_FILES + 3 {
-            (&log).write_all(format!("file {n}\n").as_bytes()).unwrap();
-            log.0.lock().unwrap().written = MAX_FILE_BYTES;
+            log.write_all(format!("file {n}\n").as_bytes()).unwrap();
+            log.written = MAX_FILE_BYTES;
         }
-        (&log).write_all(b"last\n").unwrap();
+        log.write_all(b"last\n").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "last\n");
         let newest = fs::read_to_string(path.with_extension("log.1")).unwrap();
         assert_eq!(newest, format!("file {}\n", KEPT_FILES + 2));

@@ -1,5 +1,8 @@
 //! Errors in the shape that each vendor's clients know.
 
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use axum::body::Body;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -38,15 +41,21 @@ pub fn identify(wire: Wire, headers: &mut HeaderMap) -> HeaderValue {
         Wire::Responses | Wire::Chat => HeaderName::from_static("x-request-id"),
         Wire::Messages => HeaderName::from_static("request-id"),
     };
-    let id = headers.entry(name).or_insert_with(|| {
-        let mut bytes = [0; 12];
-        // It names a request in logs and proves nothing: any other would do.
+    headers.entry(name).or_insert_with(fresh_id).clone()
+}
+
+/// It names a request in logs and proves nothing, so a number of this process and a count will do.
+fn fresh_id() -> HeaderValue {
+    static PROCESS: LazyLock<u64> = LazyLock::new(|| {
+        let mut bytes = [0; 8];
+        // Without it ids come again after a restart, which harms nobody.
         let _ = SystemRandom::new().fill(&mut bytes);
-        let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        HeaderValue::try_from(format!("req_{text}"))
-            .unwrap_or_else(|_| HeaderValue::from_static("req_0"))
+        u64::from_ne_bytes(bytes)
     });
-    id.clone()
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    HeaderValue::try_from(format!("req_{:016x}{count:08x}", *PROCESS))
+        .unwrap_or_else(|_| HeaderValue::from_static("req_0"))
 }
 
 /// The same as a JSON body.

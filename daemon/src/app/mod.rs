@@ -33,7 +33,7 @@ use crate::pipeline::{Parts, Pipeline};
 use crate::registry::Registry;
 use crate::server::HttpServer;
 use crate::store::Store;
-use crate::telemetry;
+use crate::telemetry::{self, Log};
 use crate::vault::Vault;
 use crate::vendors::{self, Vendors};
 use crate::{adapters, desktop, net, proxy, web};
@@ -62,16 +62,24 @@ pub fn run(cli: &Cli) -> Result<ExitCode, StartError> {
     // wake: a third of the latency. Slow work (files, keys) is on the blocking pool anyway.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
+        .on_thread_park(before_sleep(&log))
+        .on_thread_stop(before_sleep(&log))
         .enable_all()
         .build()
         .map_err(|error| fail(AppError::Runtime(error)))?;
     let code = runtime.block_on(async {
-        let app = App::build(cli, &dir, config, vault, store, log.to_string()).await?;
+        let destination = log.destination.to_string();
+        let app = App::build(cli, &dir, config, vault, store, destination).await?;
         Ok(app.run().await)
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(lock);
     code
+}
+
+fn before_sleep(log: &Log) -> impl Fn() + Send + Sync + 'static {
+    let log = log.clone();
+    move || log.before_sleep()
 }
 
 /// All parts, bound and ready, nothing serving yet.
