@@ -46,7 +46,8 @@ pub(super) async fn answer(
         (Api::Openai, "/responses") => responses(adapters, incoming, body).await,
         (Api::Anthropic, "/v1/messages") => messages::answer(adapters, incoming, body).await,
         (Api::Anthropic, "/v1/messages/count_tokens") => {
-            messages::count(adapters, incoming, body).await
+            // Large, as it lists tools itself, and every request would make room for it.
+            Box::pin(messages::count(adapters, incoming, body)).await
         }
         (Api::Anthropic, "/v1/messages/batches") => messages::batch(adapters, body),
         (Api::Openai, "/chat/completions") => chat(adapters, incoming, body).await,

@@ -60,8 +60,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode, StartError> {
     let store = Store::open(&dir.state_file()).map_err(fail)?;
     // One worker, because a call's steps on both connections then never wait for another thread to
     // wake: a third of the latency. Slow work (files, keys) is on the blocking pool anyway.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .on_thread_park(before_sleep(&log))
         .on_thread_stop(before_sleep(&log))
         .enable_all()

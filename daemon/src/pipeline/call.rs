@@ -46,8 +46,10 @@ impl Pipeline {
                 FinishAnyway::new(inner.forward(*admitted, record), lifecycle).await
             }
             Admission::Forward(admitted) => inner.forward(*admitted, record).await,
+            // The rare cases are many times as large as the common one, and every call would make room
+            // for them.
             Admission::Ask(call, question, permit) => {
-                inner.ask(*call, &question, record, permit).await
+                Box::pin(inner.ask(*call, &question, record, permit)).await
             }
             Admission::Taken => {
                 let mut accepted = Response::new(RelayBody::whole(bytes::Bytes::new(), record));
@@ -102,9 +104,7 @@ impl Inner {
                 outlives_client: admitted.traits.outlives_client && !expected.is_endless(),
                 expected,
             };
-            return watched
-                .pass(relayed, incoming, record, admitted.permit)
-                .await;
+            return Box::pin(watched.pass(relayed, incoming, record, admitted.permit)).await;
         }
         let on_disconnect = if admitted.traits.outlives_client {
             OnDisconnect::Finish(self.lifecycle.clone())
