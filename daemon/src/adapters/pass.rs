@@ -201,7 +201,7 @@ impl Drop for Passing {
     }
 }
 
-/// The log line of a request, written when all of it is over.
+/// The log line of a request, written when all of it is over and something is worth saying.
 struct Line {
     vendor: VendorName,
     method: Method,
@@ -249,6 +249,12 @@ impl Drop for Line {
             Outcome::BrokenOff(error) => ("broken off", Some(error.as_str())),
             Outcome::Refused(error) => ("refused", Some(error.as_str())),
         };
+        // Those that go well are many, and nobody looks for them unasked.
+        let went_well = matches!(self.outcome, Outcome::Complete)
+            && self.status.is_some_and(|status| status.is_success());
+        if went_well && !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
         tracing::info!(
             vendor = %self.vendor,
             method = %self.method,
