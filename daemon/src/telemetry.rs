@@ -48,10 +48,17 @@ pub struct Log {
 }
 
 impl Log {
-    /// Called by the runtime's worker when it goes to sleep, and when it ends.
+    /// Called by the thread of the runtime when it goes to sleep.
     pub fn before_sleep(&self) {
         if let Some(batch) = &self.batch {
             batch.before_sleep();
+        }
+    }
+
+    /// Called by it when the runtime has ended: nothing is gathered any more.
+    pub fn leave(&self) {
+        if let Some(batch) = &self.batch {
+            batch.leave();
         }
     }
 }

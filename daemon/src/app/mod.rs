@@ -33,7 +33,7 @@ use crate::pipeline::{Parts, Pipeline};
 use crate::registry::Registry;
 use crate::server::HttpServer;
 use crate::store::Store;
-use crate::telemetry::{self, Log};
+use crate::telemetry;
 use crate::vault::Vault;
 use crate::vendors::{self, Vendors};
 use crate::{adapters, desktop, net, proxy, web};
@@ -58,11 +58,11 @@ pub fn run(cli: &Cli) -> Result<ExitCode, StartError> {
     let config = config::load(&dir).map_err(fail)?;
     let vault = Vault::open(&dir, &key_options(cli, None)?).map_err(fail)?;
     let store = Store::open(&dir.state_file()).map_err(fail)?;
-    // One worker, because a call's steps on both connections then never wait for another thread to
+    // One thread, because a call's steps on both connections then never wait for another thread to
     // wake: a third of the latency. Slow work (files, keys) is on the blocking pool anyway.
+    let sleeper = log.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
-        .on_thread_park(before_sleep(&log))
-        .on_thread_stop(before_sleep(&log))
+        .on_thread_park(move || sleeper.before_sleep())
         .enable_all()
         .build()
         .map_err(|error| fail(AppError::Runtime(error)))?;
@@ -72,13 +72,9 @@ pub fn run(cli: &Cli) -> Result<ExitCode, StartError> {
         Ok(app.run().await)
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
+    log.leave();
     drop(lock);
     code
-}
-
-fn before_sleep(log: &Log) -> impl Fn() + Send + Sync + 'static {
-    let log = log.clone();
-    move || log.before_sleep()
 }
 
 /// All parts, bound and ready, nothing serving yet.

@@ -41,14 +41,19 @@ impl Batch {
         })))
     }
 
-    /// Writes what waits, on behalf of a thread that calls this whenever it goes to sleep, and when
-    /// it ends.
+    /// Writes what waits, on behalf of a thread that calls this whenever it goes to sleep.
     pub(super) fn before_sleep(&self) {
         TELLS.set(true);
         let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !pending.lines.is_empty() {
             pending.write();
         }
+    }
+
+    /// Writes what waits, on behalf of a thread that tells of its sleep no longer.
+    pub(super) fn leave(&self) {
+        self.before_sleep();
+        TELLS.set(false);
     }
 
     fn take(&self, line: &[u8], at_once: bool) {
@@ -162,6 +167,18 @@ mod tests {
             tracing::warn!("it goes wrong");
             let written = writes.0.lock().unwrap().clone();
             assert!(written[1].contains("before") && written[1].contains("it goes wrong"));
+        });
+    }
+
+    #[test]
+    fn a_thread_that_has_left_waits_for_nobody() {
+        logged(|batch, writes| {
+            batch.before_sleep();
+            tracing::info!("before");
+            batch.leave();
+            assert_eq!(writes.count(), 1);
+            tracing::info!("after");
+            assert_eq!(writes.count(), 2);
         });
     }
 
