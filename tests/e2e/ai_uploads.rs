@@ -36,6 +36,7 @@ async fn what_is_not_executed_here_passes_whatever_its_size_and_is_held_nowhere(
             Some(large.len()),
             large.clone().into(),
         ),
+        ("/anthropic/v1/messages/batches", None, pieces(&large)),
     ] {
         let answer = sent(world.post(path).body::<reqwest::Body>(body)).await;
         assert_eq!(answer.status(), 200, "{path}");
@@ -151,5 +152,25 @@ async fn ids_of_models_pass_byte_for_byte_and_nothing_climbs() {
         assert!(said.contains("segments"), "{said}");
     }
     assert!(world.openai.requests().is_empty());
+    world.scenario.finish().await;
+}
+
+/// The usual clients drop such a body themselves.
+#[tokio::test]
+async fn a_body_that_nobody_expects_passes_too() {
+    let world = World::start().await;
+    let port = world.scenario.daemon.port();
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let request = format!(
+        "GET /openai/v1/models HTTP/1.1\r\nhost: localhost:{port}\r\nauthorization: Bearer {}\r\n\
+         connection: close\r\ntransfer-encoding: chunked\r\n\r\n4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n",
+        world.openai.key()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let read = stream.read_to_string(&mut answer);
+    wait::within("the answer", read).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(world.openai.requests().pop().unwrap().body, "one two");
     world.scenario.finish().await;
 }

@@ -70,7 +70,11 @@ async fn take_in(
         .vendors
         .admit(&caller, &parts.headers, target.api)
         .map_err(|error| Refusal::from(&error))?;
-    let (body, rest) = match body.is_end_stream() || local::reads(adapters, &target, &parts) {
+    // What has no length would be sent without the body.
+    let is_unsized =
+        matches!(parts.method, Method::GET | Method::HEAD) && body.size_hint().exact().is_none();
+    let reads = is_unsized || body.is_end_stream() || local::reads(adapters, &target, &parts);
+    let (body, rest) = match reads {
         true => (adapters.limits.read(&parts.headers, body).await, None),
         false => (Ok(Bytes::new()), Some(body)),
     };

@@ -64,7 +64,7 @@ pub(super) fn reads(adapters: &Adapters, target: &Target, head: &Parts) -> bool 
         (Api::Openai, "/responses" | "/chat/completions")
         | (Api::Anthropic, "/v1/messages" | "/v1/messages/count_tokens") => true,
         // Nothing of it is executed here: it is looked at for what could never work.
-        (Api::Anthropic, "/v1/messages/batches") => adapters.limits.may_fit(&head.headers),
+        (Api::Anthropic, "/v1/messages/batches") => adapters.limits.fits(&head.headers),
         _ => pass::names_model(&adapters.vendors, target.api, &head.headers),
     }
 }

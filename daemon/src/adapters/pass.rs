@@ -11,7 +11,7 @@ use axum::BoxError;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use serde::Deserialize;
@@ -72,8 +72,7 @@ pub(super) async fn pass(
         line.outcome = Outcome::Refused(chain(&error));
         Refusal::from(&error)
     })?;
-    let id = problem::identify(wire, response.headers_mut());
-    line.request_id = id.to_str().unwrap_or_default().to_owned();
+    line.request_id = Some(problem::identify(wire, response.headers_mut()));
     line.status = Some(response.status());
     Ok(response.map(|incoming| Body::new(Passing { incoming, line })))
 }
@@ -211,7 +210,7 @@ struct Line {
     bytes_in: Arc<AtomicUsize>,
     bytes_out: usize,
     status: Option<StatusCode>,
-    request_id: String,
+    request_id: Option<HeaderValue>,
     outcome: Outcome,
 }
 
@@ -235,7 +234,7 @@ impl Line {
             bytes_in: Arc::new(AtomicUsize::new(incoming.body.len())),
             bytes_out: 0,
             status: None,
-            request_id: String::new(),
+            request_id: None,
             outcome: Outcome::Abandoned,
         }
     }
@@ -260,7 +259,7 @@ impl Drop for Line {
             method = %self.method,
             path = self.path,
             status = self.status.map(|status| status.as_u16()),
-            request_id = self.request_id,
+            request_id = self.request_id.as_ref().and_then(|id| id.to_str().ok()),
             duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             bytes_in = self.bytes_in.load(Ordering::Relaxed),
             bytes_out = self.bytes_out,

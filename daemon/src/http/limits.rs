@@ -66,9 +66,9 @@ impl BodyLimits {
         read
     }
 
-    /// Whether a body with these headers is not already too large by what they say.
-    pub fn may_fit(&self, headers: &HeaderMap) -> bool {
-        announced(headers).is_none_or(|length| length <= self.max_bytes)
+    /// Whether a body with these headers is known not to be too large.
+    pub fn fits(&self, headers: &HeaderMap) -> bool {
+        announced(headers).is_some_and(|length| length <= self.max_bytes)
     }
 
     async fn take(&self, announced: Option<usize>, body: &mut Body) -> Result<Bytes, BodyError> {

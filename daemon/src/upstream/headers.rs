@@ -14,9 +14,10 @@ use crate::types::CLIENT_TOKEN_PREFIX;
 const INERT: HeaderValue = HeaderValue::from_static("sandbox; default-src 'none'");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
-/// Headers of a client's request that the server gets to see, sized for what is added later.
+/// Headers of a client's request that the server gets to see. There is room for what is added later, in
+/// the place of what a client's request always has and keeps: `Host`, the length and a credential.
 pub(super) fn forwarded(received: &HeaderMap) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(received.len() + 2);
+    let mut headers = HeaderMap::with_capacity(received.len());
     for (name, value) in received {
         if crosses(name.as_str()) {
             headers.append(name, value.clone());
@@ -29,7 +30,7 @@ pub(super) fn forwarded(received: &HeaderMap) -> HeaderMap {
 /// connection, and credentials, which are chosen apart.
 pub(super) fn end_to_end(received: &HeaderMap) -> HeaderMap {
     let named = named_by_connection(received);
-    let mut headers = HeaderMap::with_capacity(received.len() + 2);
+    let mut headers = HeaderMap::with_capacity(received.len());
     for (name, value) in received {
         if !is_kept_here(name.as_str()) && !named.contains(name) && !tells_our_token(value) {
             headers.append(name, value.clone());

@@ -128,3 +128,52 @@ async fn a_held_stream_says_that_it_lives_and_a_call_that_runs_is_found_by_who_c
     world.anthropic.assert_content();
     world.scenario.finish().await;
 }
+
+#[tokio::test]
+async fn what_had_not_begun_when_its_client_had_left_waits_for_its_return() {
+    let world = world().await;
+    for tool in ["slow", "server_info"] {
+        let allow = ["policy", "set", "demo", tool, "allow"];
+        world.scenario.ctl.run(&allow).await.success();
+    }
+    let queue = Queue::of(&world.scenario.home).await;
+    let (gate, other) = (
+        world.scenario.mcp.hold("slow"),
+        world.scenario.mcp.hold("server_info"),
+    );
+    let first = Turn::new().call("*server_info", "{}");
+    let many = (0..16).fold(first, |turn, _| turn.call("*slow", "{}"));
+    world.anthropic.push(many);
+    let left = sent(asking(&world, "One", false)).await;
+    gate.reached_by(15).await;
+    other.reached().await;
+    drop(left);
+
+    // As long as a client that has left may take to come back.
+    world
+        .anthropic
+        .push(Turn::call_only("*echo", r#"{"text":"hi"}"#));
+    let mut held = sent(asking(&world, "Two", false)).await;
+    let question = queue.pending(1).await.remove(0);
+    let mut got = kept_alive(&mut held).await;
+    // There is a place for the last one now. All that follows takes longer than to begin it.
+    other.release();
+    wait::until_true("the first one to end", || {
+        world.scenario.mcp.finished("server_info") == 1
+    })
+    .await;
+    world.anthropic.then(|_| Turn::text("Done."));
+    queue.approve(&question.id).await.unwrap();
+    got.extend_from_slice(&held.bytes().await.unwrap());
+    lint::messages(&got).unwrap();
+    assert_eq!(world.scenario.mcp.executions("slow"), 15);
+    gate.release();
+
+    world.anthropic.then(|_| Turn::text("Done."));
+    let back = sent(asking(&world, "One", true)).await;
+    let message = lint::messages(&back.bytes().await.unwrap()).unwrap();
+    assert_eq!(message["stop_reason"], "end_turn", "{message}");
+    assert_eq!(world.scenario.mcp.executions("slow"), 16);
+    world.anthropic.assert_content();
+    world.scenario.finish().await;
+}

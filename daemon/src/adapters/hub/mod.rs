@@ -6,7 +6,8 @@
 //! that the front goes: who has not read it is cut off, and nobody can join any more. Only where the
 //! fastest reader is behind by all of the room, the work waits for it, and not for ever: when none of
 //! the readers takes anything for minutes they are cut off, and the work goes on as if their clients had
-//! gone away. So memory and time are bounded, however long answers get and whatever readers do.
+//! gone away. So an answer under way takes bounded memory and time, however long it gets and whatever readers
+//! do. What was handed out stays with a reader that never comes for it, as long as its connection lives.
 
 mod run;
 

@@ -29,7 +29,11 @@ impl Run {
         calls: Vec<Pending>,
         was_started: &[String],
     ) -> Result<(), Halt> {
-        for batch in batches(calls, self.dialog.limits().parallel) {
+        let batches = batches(calls, self.dialog.limits().parallel);
+        for (number, batch) in batches.into_iter().enumerate() {
+            if number > 0 && self.outlet.is_abandoned().await {
+                return Err(Halt::Abandoned);
+            }
             let (results, halted) = self.run_batch(batch, was_started).await;
             self.settle(results).await;
             if let Some(halt) = halted {
@@ -61,12 +65,18 @@ impl Run {
         let since = Instant::now();
         let mut waiting = HashMap::new();
         let mut halted = None;
+        // Nobody has listened for a while: what runs is carried to its end, and nothing else is begun.
+        let mut is_deserted = false;
         let outlet = self.outlet.clone();
         let mut gone = Box::pin(outlet.deserted());
         loop {
-            let free = match halted {
-                None => AT_ONCE - running.len(),
-                Some(_) => 0,
+            let only_waits = !running.is_empty() && waiting.len() == running.len();
+            if halted.is_some() && only_waits && self.journal.are_pending(&waiting).await {
+                break;
+            }
+            let free = match halted.is_none() && !is_deserted {
+                true => AT_ONCE - running.len(),
+                false => 0,
             };
             let next: Vec<_> = line.drain(..free.min(line.len())).collect();
             if let Err(halt) = self.start(&next, was_started).await {
@@ -95,7 +105,18 @@ impl Run {
                     }
                 }
                 next = running.next() => {
-                    let Some((at, result)) = next else { break };
+                    let Some((at, result)) = next else {
+                        if line.is_empty() || halted.is_some() {
+                            break;
+                        }
+                        if outlet.give_up() {
+                            halted = Some(Halt::Abandoned);
+                            break;
+                        }
+                        is_deserted = false;
+                        gone = Box::pin(outlet.deserted());
+                        continue;
+                    };
                     let question = waiting.remove(&result.call.call().id);
                     // The daemon ends, and so the wait; the question stays.
                     if let Some(question) = question && self.journal.is_pending(question).await {
@@ -109,11 +130,14 @@ impl Run {
                 }
                 // Calls that wait for a person are taken back; their questions stay. As long as
                 // something runs, whoever sends the request again has to find it here.
-                () = &mut gone, if waiting.len() == running.len() => {
-                    if self.journal.are_pending(&waiting).await && outlet.give_up() {
+                () = &mut gone, if waiting.len() == running.len() || !(is_deserted || line.is_empty()) => {
+                    let only_waits = waiting.len() == running.len();
+                    let may_end = only_waits && self.journal.are_pending(&waiting).await;
+                    if may_end && outlet.give_up() {
                         halted = Some(Halt::Abandoned);
                         break;
                     }
+                    is_deserted = !may_end;
                     gone = Box::pin(outlet.deserted());
                 }
             }

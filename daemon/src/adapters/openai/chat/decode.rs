@@ -187,9 +187,10 @@ impl ChatDecoder {
             None => {
                 let name = part.function.name.filter(|name| !name.is_empty());
                 let name = name.ok_or_else(|| Malformed("a call has no name".to_owned()))?;
-                // Some servers number nothing, and an answer must name its call.
+                // Some servers number nothing or all alike, and an answer must name its call.
                 let made = || format!("call_{}_{place}", self.id.trim_start_matches("chatcmpl-"));
-                let id = part.id.filter(|id| !id.is_empty()).unwrap_or_else(made);
+                let is_new = |id: &String| !id.is_empty() && !self.has_call(id);
+                let id = part.id.filter(is_new).unwrap_or_else(made);
                 let kind = Kind::Call {
                     id: id.clone(),
                     name: name.clone(),
@@ -210,6 +211,11 @@ impl ChatDecoder {
             self.more(index, Delta::Arguments(text), events);
         }
         Ok(())
+    }
+
+    fn has_call(&self, id: &str) -> bool {
+        let is_it = |block: &Content| matches!(block, Content::Call(call) if call.id == id);
+        self.blocks.iter().any(is_it)
     }
 
     fn more(&mut self, index: usize, delta: Delta, events: &mut Vec<Event>) {

@@ -7,13 +7,22 @@ fn streams_of_servers_that_are_less_exact_are_understood() {
     // Calls whole, without index and id, as some model servers send them.
     let call = |name: &str| json!({ "function": { "name": name, "arguments": "" } });
     let delta = json!({ "reasoning_content": "Hm.", "tool_calls": [call("a"), call("b")] });
-    let turn = turn(&decoded(&[chunk(delta, Some("stop"))]));
+    let turn = super::turn(&decoded(&[chunk(delta, Some("stop"))]));
     let called: Vec<_> = turn
         .calls()
         .map(|call| (&*call.name, &*call.id, &*call.arguments))
         .collect();
     assert_eq!(called, [("a", "call_1_0", "{}"), ("b", "call_1_1", "{}")]);
     assert!(matches!(&turn.blocks[0].content, Content::Thinking { text } if text == "Hm."));
+    // Others call all of them the same.
+    let alike = |index: u64| {
+        let function = json!({ "name": "f", "arguments": "{}" });
+        json!({ "index": index, "id": "c", "function": function })
+    };
+    let both = json!({ "tool_calls": [alike(0), alike(1)] });
+    let turn = super::turn(&decoded(&[chunk(both, Some("tool_calls"))]));
+    let ids: Vec<_> = turn.calls().map(|call| call.id.clone()).collect();
+    assert_eq!(ids, ["c", "call_1_1"]);
     // Arguments in pieces, two calls at once.
     let part = |index: u64, text: &str| {
         chunk(
