@@ -8,7 +8,7 @@ use mcpbridge_tests::wait;
 use mcpbridge_tests::{Fault, Gate, Scenario};
 use reqwest::{Method, RequestBuilder, Response, header};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 /// Both vendors and a daemon that knows them.
 pub(crate) struct World {
@@ -251,9 +251,10 @@ async fn what_the_vendor_refuses_is_told_in_its_own_words() {
 
 #[tokio::test]
 async fn a_vendor_that_cannot_be_asked_is_an_error_in_its_shape() {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // Bound, so that nobody else gets the port, and not listening.
+    let closed = TcpSocket::new_v4().unwrap();
+    closed.bind(([127, 0, 0, 1], 0).into()).unwrap();
     let port = closed.local_addr().unwrap().port();
-    drop(closed);
     let world = World::with(|_, ai| {
         ai["vendors"]["anthropic"]["url"] = json!(format!("http://127.0.0.1:{port}"));
     })

@@ -180,9 +180,9 @@ async fn the_log_tells_each_call() {
         .call("hello", "hello_world", json!({ "name": "L" }))
         .await
         .assert_text("Hello, L!");
-    let output = scenario.daemon.output();
-    let line = output.lines().find(|line| line.contains("hello_world"));
-    let line = line.unwrap_or_else(|| panic!("no line for the call:\n{output}"));
+    let output = scenario.daemon.wrote("hello_world").await;
+    let mut lines = output.lines();
+    let line = lines.find(|line| line.contains("hello_world")).unwrap();
     assert!(
         line.contains("tools/call") && line.contains("200"),
         "{line}"

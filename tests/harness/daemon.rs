@@ -289,6 +289,15 @@ impl TestDaemon {
         format!("{}/mcp/{server}", self.base_url)
     }
 
+    /// [`Self::output`] when `text` is in it: lines of a call may come a moment after its answer.
+    pub async fn wrote(&self, text: &str) -> String {
+        let what = || format!("{text:?} in the log:\n{}", self.output());
+        wait::until_or(what, PATIENCE, async || {
+            Some(self.output()).filter(|output| output.contains(text))
+        })
+        .await
+    }
+
     /// What the daemon wrote to stdout, stderr and its log files, over all its starts.
     pub fn output(&self) -> String {
         let mut text = String::new();
