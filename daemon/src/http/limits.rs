@@ -1,8 +1,8 @@
 //! What a client may make us hold of its request body: its size, the time it takes, and the memory
 //! of all bodies together.
 //!
-//! A body is read whole before anything is decided, so without these limits one client with many
-//! slow uploads could take all connections or all memory.
+//! A body that decides something is read whole before, so without these limits one client with many
+//! slow ones could take all connections or all memory. Uploads to model APIs pass without them.
 
 use std::sync::Arc;
 use std::time::Duration;
