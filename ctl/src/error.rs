@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 
+use clap::error::ErrorKind;
 use mcpbridge_proto::{EndpointError, Fault, is_disconnect};
 use serde::Serialize;
 use tonic::Status;
@@ -112,6 +113,30 @@ impl Report {
     }
 }
 
+/// The first paragraph of what clap says is the message, the others what to do next.
+impl From<&clap::Error> for Report {
+    fn from(error: &clap::Error) -> Self {
+        let said = match error.kind() {
+            // It is all help then.
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                "the command is not complete\n\nfor more information, try '--help'".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        let said = said.strip_prefix("error: ").unwrap_or(&said);
+        let mut paragraphs = said
+            .split("\n\n")
+            .map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+        Self {
+            exit: Exit::Usage,
+            reason: Exit::Usage.reason(),
+            message: paragraphs.next().unwrap_or_default(),
+            causes: Vec::new(),
+            hints: paragraphs.collect(),
+        }
+    }
+}
+
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         if is_disconnect(&status) {
@@ -156,9 +181,11 @@ impl From<io::Error> for Failure {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
     use mcpbridge_proto::Reason;
 
     use super::*;
+    use crate::cli::Cli;
 
     fn report(failure: Failure) -> Report {
         match failure {
@@ -191,6 +218,37 @@ mod tests {
             report.to_json(),
             r#"{"error":{"reason":"INTERNAL","message":"cannot read: disk full","hint":null}}"#
         );
+    }
+
+    #[test]
+    fn a_command_line_that_is_none_has_the_shape_of_other_errors() {
+        for (line, message, hint) in [
+            (
+                "--json list --frob",
+                "unexpected argument '--frob' found",
+                "Usage: mcpbridgectl list [OPTIONS]",
+            ),
+            (
+                "--json policy set s t perhaps",
+                "invalid value 'perhaps' for '<EFFECT>' [possible values: ask, allow, deny]",
+                "For more information, try '--help'.",
+            ),
+            (
+                "--json key",
+                "the command is not complete",
+                "for more information, try '--help'",
+            ),
+        ] {
+            let words = ["mcpbridgectl"].into_iter().chain(line.split(' '));
+            let error = Cli::try_parse_from(words).err().unwrap();
+            let report = Report::from(&error);
+            assert_eq!(report.exit, Exit::Usage);
+            let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+            assert_eq!(json["error"]["reason"], "INVALID_INPUT");
+            assert_eq!(json["error"]["message"], message, "{line}");
+            let hints = json["error"]["hint"].as_str().unwrap();
+            assert!(hints.lines().any(|one| one == hint), "{line}: {hints}");
+        }
     }
 
     #[test]

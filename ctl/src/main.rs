@@ -20,29 +20,21 @@ mod output;
 mod pin;
 mod view;
 
+use std::env;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use cli::Cli;
 use context::Context;
-use error::Failure;
+use error::{Failure, Report};
 use exit::Exit;
-use output::Printer;
+use output::{Format, Printer, Talk};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        // Help and version arrive here too; a reader that left early is no fault.
-        Err(message) => {
-            let _ = message.print();
-            return if message.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Done
-            }
-            .into();
-        }
+        Err(error) => return misread(&error).into(),
     };
     match run(cli) {
         Ok(exit) => exit.into(),
@@ -52,6 +44,25 @@ fn main() -> ExitCode {
             }
             failure.exit().into()
         }
+    }
+}
+
+/// The end of a command line that is none. Help and version arrive here too.
+fn misread(error: &clap::Error) -> Exit {
+    let wants_json = env::args_os()
+        .take_while(|argument| argument != "--")
+        .any(|argument| argument == "--json");
+    if error.use_stderr() && wants_json {
+        let printer = Printer::new(Format::Json, Talk::Normal);
+        printer.failure(&Report::from(error));
+    } else {
+        // A reader that left early is no fault.
+        let _ = error.print();
+    }
+    if error.use_stderr() {
+        Exit::Usage
+    } else {
+        Exit::Done
     }
 }
 

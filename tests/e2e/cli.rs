@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use mcpbridge_tests::{Scenario, bins};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 async fn added() -> Scenario {
@@ -39,6 +39,30 @@ async fn errors_name_the_next_step_and_stay_off_stdout() {
     let output = scenario.ctl.run(&["show", "helo"]).await.expect_code(4);
     assert!(output.stdout.is_empty());
     assert!(output.stderr.contains("hint:"), "{}", output.stderr);
+    scenario.finish().await;
+}
+
+#[tokio::test]
+async fn under_json_a_mistake_in_the_command_line_is_an_object_too() {
+    let scenario = Scenario::start().await;
+    for arguments in [
+        &["--json", "no-such-command"][..],
+        &["list", "--json", "--frob"],
+        &["--json", "add"],
+        &["--json", "key"],
+    ] {
+        let output = scenario.ctl.run(arguments).await.expect_code(2);
+        assert!(output.stdout.is_empty(), "{}", output.stdout);
+        let last = output.stderr.lines().last().unwrap();
+        let error: Value = serde_json::from_str(last).unwrap();
+        assert_eq!(error["error"]["reason"], "INVALID_INPUT", "{last}");
+        assert!(output.stderr.starts_with("error: "), "{}", output.stderr);
+    }
+    let help = scenario.ctl.run(&["--json", "--help"]).await.success();
+    assert!(help.stderr.is_empty() && help.stdout.contains("Usage:"));
+    let unasked = ["list", "--frob", "--", "--json"];
+    let plain = scenario.ctl.run(&unasked).await.expect_code(2);
+    assert!(!plain.stderr.contains('{'), "{}", plain.stderr);
     scenario.finish().await;
 }
 
