@@ -203,7 +203,7 @@ mod tests {
             "audit --server s --tool t --kind call --since 2h -n 5 -f",
             "key set openai --stdin",
             "key list",
-            "key remove openai",
+            "key remove openai --yes",
             "env openai --shell fish",
             "audit verify",
             "completions bash",

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use mcpbridge_tests::ai::{FakeAi, Kind};
+use mcpbridge_tests::terminal::Terminal;
 use mcpbridge_tests::{bins, wait};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -227,7 +228,9 @@ async fn keys_are_stored_listed_and_removed_and_never_shown() {
         let output = ctl.run_with_input(arguments, input).await.expect_code(code);
         assert!(output.stderr.contains(said), "{}", output.stderr);
     }
-    ctl.run(&["key", "remove", "openai"]).await.success();
+    let remove = ["--json", "key", "remove", "openai", "-y"];
+    let removed = ctl.run(&remove).await.success().json();
+    assert_eq!(removed, json!({ "removed": "openai" }));
     assert_eq!(of(list().await, "openai")["key"], "client");
     let records = ctl
         .run(&["--json", "audit", "--kind", "key"])
@@ -243,6 +246,27 @@ async fn keys_are_stored_listed_and_removed_and_never_shown() {
         kinds.contains(&"key.set") && kinds.contains(&"key.removed"),
         "{kinds:?}"
     );
+    world.scenario.finish().await;
+}
+
+#[tokio::test]
+async fn a_key_is_forgotten_when_a_person_agrees() {
+    let world = World::start().await;
+    let ctl = &world.scenario.ctl;
+    set_key(&world, "openai", world.openai.key()).await;
+    let remove = ["key", "remove", "openai"];
+    let unasked = ctl.run_with_input(&remove, "y\n").await.expect_code(2);
+    assert!(unasked.stderr.contains("key remove openai -y`"));
+    for (answer, holder) in [("n\r", "daemon"), ("y\r", "client")] {
+        let mut asked = Terminal::spawn(ctl.command(&remove));
+        asked.wrote("forget the key of openai?", 1).await;
+        asked.press(answer);
+        assert_eq!(asked.wait().await, 0, "{}", asked.written());
+        let listed = ctl.run(&["--json", "key", "list"]).await.success().json();
+        let mut vendors = listed.as_array().unwrap().iter();
+        let openai = vendors.find(|one| one["name"] == "openai").unwrap();
+        assert_eq!(openai["key"], holder, "{answer:?}");
+    }
     world.scenario.finish().await;
 }
 

@@ -1,11 +1,13 @@
 //! `key`: keys of model APIs that the daemon holds, so that clients need not have them.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use mcpbridge_proto::Client;
 use mcpbridge_proto::v1::{
     KeyHolder, ListKeysRequest, RemoveKeyRequest, SetKeyRequest, VendorInfo,
 };
 use serde::Serialize;
 
+use super::remove::confirmed;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::input;
@@ -28,10 +30,16 @@ The key is read from standard input and sealed in the vault. No command shows it
     /// List the model APIs and whose key each gets
     List,
     /// Forget a key; clients then send their own
-    Remove {
-        /// Name of the vendor
-        name: String,
-    },
+    Remove(RemoveArgs),
+}
+
+#[derive(Args)]
+pub struct RemoveArgs {
+    /// Name of the vendor
+    name: String,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
 }
 
 #[derive(Serialize)]
@@ -45,10 +53,12 @@ struct VendorView<'a> {
 }
 
 #[derive(Serialize)]
-struct Changed<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    set: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+struct Stored<'a> {
+    set: &'a str,
+}
+
+#[derive(Serialize)]
+struct Removed<'a> {
     removed: Option<&'a str>,
 }
 
@@ -56,7 +66,7 @@ pub async fn run(context: &Context, command: KeyCommand) -> Result<(), Failure> 
     match command {
         KeyCommand::Set { name, .. } => set(context, name).await,
         KeyCommand::List => list(context).await,
-        KeyCommand::Remove { name } => remove(context, name).await,
+        KeyCommand::Remove(args) => remove(context, args).await,
     }
 }
 
@@ -71,17 +81,12 @@ async fn set(context: &Context, name: String) -> Result<(), Failure> {
     let add = context.command("client add NAME");
     let said =
         format!("the key of {name} is stored; clients use what `{add}` prints as their API key");
-    let changed = Changed {
-        set: Some(&name),
-        removed: None,
-    };
-    context.printer.done(&changed, &said)
+    context.printer.done(&Stored { set: &name }, &said)
 }
 
 async fn list(context: &Context) -> Result<(), Failure> {
     let client = context.connect().await?;
-    let reply = client.keys().list_keys(ListKeysRequest {}).await?;
-    let vendors = reply.into_inner().vendors;
+    let vendors = vendors(&client).await?;
     if context.printer.is_json() {
         let views: Vec<_> = vendors.iter().map(view).collect();
         return context.printer.json(&views);
@@ -98,8 +103,13 @@ async fn list(context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
+async fn vendors(client: &Client) -> Result<Vec<VendorInfo>, Failure> {
+    let reply = client.keys().list_keys(ListKeysRequest {}).await?;
+    Ok(reply.into_inner().vendors)
+}
+
 fn table(vendors: &[VendorInfo]) -> Table<5> {
-    let mut table = Table::new(["NAME", "API", "KEY", "STORED", "URL"]);
+    let mut table = Table::new(["NAME", "API", "KEY", "STORED", "URL"]).ending_whole();
     for vendor in vendors {
         let stored = match vendor.set_at {
             0 => "-".to_owned(),
@@ -120,16 +130,35 @@ fn table(vendors: &[VendorInfo]) -> Table<5> {
     table
 }
 
-async fn remove(context: &Context, name: String) -> Result<(), Failure> {
+async fn remove(context: &Context, args: RemoveArgs) -> Result<(), Failure> {
     let client = context.connect().await?;
+    let name = args.name;
+    if !args.yes && is_held(&client, &name).await? && !agreed(context, &name)? {
+        let nothing = Removed { removed: None };
+        return context.printer.done(&nothing, "nothing was removed");
+    }
     let request = RemoveKeyRequest { name: name.clone() };
     client.keys().remove_key(request).await?;
     let said = format!("the key of {name} is forgotten; clients send their own");
-    let changed = Changed {
-        set: None,
+    let removed = Removed {
         removed: Some(&name),
     };
-    context.printer.done(&changed, &said)
+    context.printer.done(&removed, &said)
+}
+
+/// Looked at before the question, so that nobody confirms a typing error; the daemon refuses that.
+async fn is_held(client: &Client, name: &str) -> Result<bool, Failure> {
+    let held = |vendor: &VendorInfo| match vendor.key() {
+        KeyHolder::Daemon | KeyHolder::OtherUrl => vendor.name == name,
+        KeyHolder::Client | KeyHolder::NotNeeded | KeyHolder::Unspecified => false,
+    };
+    Ok(vendors(client).await?.iter().any(held))
+}
+
+fn agreed(context: &Context, name: &str) -> Result<bool, Failure> {
+    let what = format!("the key of {name}");
+    let question = format!("forget {what}? No command shows it again");
+    confirmed(context, &question, &what, &format!("key remove {name} -y"))
 }
 
 fn view(vendor: &VendorInfo) -> VendorView<'_> {
@@ -157,16 +186,22 @@ fn holder(vendor: &VendorInfo) -> (&'static str, &'static str) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_usual_vendors_fit_80_columns_whole() {
-        let vendor = |name: &str, api: &str, url: &str, key: KeyHolder, set_at| VendorInfo {
+    fn vendor(name: &str, api: &str, url: &str, key: KeyHolder, set_at: i64) -> VendorInfo {
+        VendorInfo {
             name: name.to_owned(),
             api: api.to_owned(),
             url: url.to_owned(),
             key: key.into(),
             set_at,
-        };
-        let long_ago = crate::output::time::now() - 400 * 86_400;
+        }
+    }
+
+    fn long_ago() -> i64 {
+        crate::output::time::now() - 400 * 86_400
+    }
+
+    #[test]
+    fn the_usual_vendors_fit_80_columns_whole() {
         let vendors = [
             vendor(
                 "anthropic",
@@ -180,7 +215,7 @@ mod tests {
                 "openai",
                 "https://api.openai.com/v1",
                 KeyHolder::Daemon,
-                long_ago,
+                long_ago(),
             ),
             vendor(
                 "ollama",
@@ -194,5 +229,15 @@ mod tests {
         assert!(rendered.lines().all(|line| line.chars().count() <= 80));
         assert!(!rendered.contains('…'), "{rendered}");
         assert!(rendered.contains("held here         400 days ago  https://api.openai.com/v1"));
+    }
+
+    #[test]
+    fn a_long_url_is_whole_and_cuts_nothing_else() {
+        let url = format!("https://models.example.com/{}v1", "path/".repeat(20));
+        let name = "a-gateway-with-a-long-name";
+        let vendors = [vendor(name, "openai", &url, KeyHolder::Daemon, long_ago())];
+        let rendered = table(&vendors).render(80, false);
+        let row = format!("{name}  openai  held here  400 days ago  {url}\n");
+        assert!(rendered.ends_with(&row), "{rendered}");
     }
 }

@@ -33,7 +33,8 @@ pub async fn run(context: &Context, args: RemoveArgs) -> Result<(), Failure> {
         .servers()
         .get_server(GetServerRequest { name: name.clone() })
         .await?;
-    if !args.yes && !confirmed(context, &name)? {
+    let question = format!("sign out of {name} and remove it?");
+    if !args.yes && !confirmed(context, &question, &name, &format!("remove {name} -y"))? {
         let nothing = Removed {
             removed: None,
             warnings: &[],
@@ -56,18 +57,24 @@ pub async fn run(context: &Context, args: RemoveArgs) -> Result<(), Failure> {
     context.printer.done(&removed, &format!("removed {name}"))
 }
 
-fn confirmed(context: &Context, name: &str) -> Result<bool, Failure> {
+/// Whether a person agrees to remove `what`; where nobody can be asked, `unasked` is told as the way to do it.
+pub fn confirmed(
+    context: &Context,
+    question: &str,
+    what: &str,
+    unasked: &str,
+) -> Result<bool, Failure> {
     context
         .printer
-        .confirm(&format!("sign out of {name} and remove it?"))
+        .confirm(question)
         .map_err(|e| Failure::local("cannot ask", &e))?
         .ok_or_else(|| {
             Failure::usage(format!(
-                "cannot ask whether to remove {name} without a terminal"
+                "cannot ask whether to remove {what} without a terminal"
             ))
             .hint(format!(
                 "to remove it without asking, run `{}`",
-                context.command(&format!("remove {name} -y"))
+                context.command(unasked)
             ))
         })
 }

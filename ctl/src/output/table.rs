@@ -12,6 +12,7 @@ const NARROWEST: usize = 6;
 pub struct Table<const N: usize> {
     header: [&'static str; N],
     rows: Vec<[Cell; N]>,
+    ends_whole: bool,
 }
 
 /// The text of a cell, made safe for a terminal.
@@ -40,14 +41,21 @@ impl<const N: usize> Table<N> {
         Self {
             header,
             rows: Vec::new(),
+            ends_whole: false,
         }
+    }
+
+    /// Never cuts the last column, because what it holds is seen nowhere else.
+    pub fn ending_whole(mut self) -> Self {
+        self.ends_whole = true;
+        self
     }
 
     pub fn row(&mut self, cells: [Cell; N]) {
         self.rows.push(cells);
     }
 
-    /// Lines of at most `width` characters; the widest columns give way first.
+    /// Lines of at most `width` characters, but for an end that is whole; the widest columns give way first.
     pub fn render(&self, width: usize, color: bool) -> String {
         let widths = self.widths(width);
         let mut out = String::new();
@@ -79,8 +87,10 @@ impl<const N: usize> Table<N> {
                 .unwrap_or(0)
         });
         let room = width.saturating_sub(GAP.len() * N.saturating_sub(1));
-        while widths.iter().sum::<usize>() > room {
-            match widths.iter_mut().max() {
+        let (fitted, end) = widths.split_at_mut(N.saturating_sub(self.ends_whole.into()));
+        let room = room.saturating_sub(NARROWEST * end.len());
+        while fitted.iter().sum::<usize>() > room {
+            match fitted.iter_mut().max() {
                 Some(widest) if *widest > NARROWEST => *widest -= 1,
                 _ => break,
             }
@@ -126,6 +136,20 @@ mod tests {
         }
         assert!(rendered.contains("needs_login"));
         assert!(rendered.contains('…'));
+    }
+
+    #[test]
+    fn an_end_that_is_whole_takes_no_room_from_the_rest() {
+        let mut table = Table::new(["NAME", "URL"]).ending_whole();
+        let (name, url) = ("n".repeat(40), "u".repeat(90));
+        table.row([name.as_str().into(), url.as_str().into()]);
+        assert!(
+            table
+                .render(60, false)
+                .ends_with(&format!("{name}  {url}\n"))
+        );
+        let narrow = format!("NAME          URL\n{}…  {url}\n", "n".repeat(11));
+        assert_eq!(table.render(20, false), narrow);
     }
 
     #[test]
