@@ -1,23 +1,23 @@
 //! Sending the calls of a turn: some at a time, each at most once, and what came of it on the disk as
 //! soon as it is known.
 
-use std::collections::{HashMap, VecDeque};
+mod running;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::StatusCode;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use self::running::{Event, Running};
 use super::super::event::Usage;
 use super::super::refusal::Refusal;
 use super::super::step::{CallResult, Outcome, Step};
 use super::calls::Pending;
 use super::drive::{Halt, Run, last_turn};
 use super::servers::told;
+use crate::types::ApprovalId;
 
-/// Of one answer that are under way together, those that wait for a person among them.
-const AT_ONCE: usize = 16;
 /// Bytes of all results of one answer. The answer is kept with what the model was told and with what the
 /// client was shown, so it takes more than twice of that.
 const MAX_RESULTS: usize = 24 * 1024 * 1024;
@@ -46,108 +46,105 @@ impl Run {
     /// Calls that may run at the same time: how those ended that did, and why the others did not.
     async fn run_batch(
         &mut self,
-        batch: Vec<Pending>,
+        calls: Vec<Pending>,
         was_started: &[String],
     ) -> (Vec<CallResult>, Option<Halt>) {
-        let mut ended: Vec<Option<CallResult>> = Vec::new();
-        let mut line = VecDeque::new();
-        for (at, pending) in batch.into_iter().enumerate() {
-            match pending {
-                Pending::Ended(result) => ended.push(Some(result)),
-                pending => {
-                    ended.push(None);
-                    line.push_back((at, pending));
-                }
-            }
-        }
-        let (asked, mut questions) = mpsc::channel::<Step>(AT_ONCE);
-        let mut running = FuturesUnordered::new();
         let since = Instant::now();
-        let mut waiting = HashMap::new();
+        let mut batch = Running::new(calls, &self.outlet);
         let mut halted = None;
-        // Nobody has listened for a while: what runs is carried to its end, and nothing else is begun.
-        let mut is_deserted = false;
-        let outlet = self.outlet.clone();
-        let mut gone = Box::pin(outlet.deserted());
         loop {
-            let only_waits = !running.is_empty() && waiting.len() == running.len();
-            if halted.is_some() && only_waits && self.journal.are_pending(&waiting).await {
+            if halted.is_none() {
+                halted = self.begin_next(&mut batch, was_started).await.err();
+            }
+            if halted.is_some() && self.are_pending(batch.only_asks()).await {
                 break;
             }
-            let free = match halted.is_none() && !is_deserted {
-                true => AT_ONCE - running.len(),
-                false => 0,
+            let taken = match batch.next().await {
+                Event::Asked(step) => self.note(&mut batch, step).await,
+                Event::Ended(at, result) => self.take_in(&mut batch, at, result).await,
+                Event::Idle if halted.is_some() || batch.is_begun() => break,
+                Event::Idle => batch.go_on(&self.outlet),
+                Event::Deserted => self.leave(&mut batch).await,
             };
-            let next: Vec<_> = line.drain(..free.min(line.len())).collect();
-            if let Err(halt) = self.start(&next, was_started).await {
+            if let Err(halt) = taken {
+                let is_left = matches!(halt, Halt::Abandoned);
                 halted = Some(halt);
-                continue;
-            }
-            for (at, pending) in next {
-                let (servers, asked) = (Arc::clone(&self.servers), asked.clone());
-                let is_lost = self.is_lost(&pending, was_started).await;
-                let asks_person = pending
-                    .runs()
-                    .is_some_and(|call| self.dialog.asks_person(call));
-                running.push(async move {
-                    let ended = pending.run(&servers, asked, (is_lost, asks_person));
-                    (at, ended.await)
-                });
-            }
-            tokio::select! {
-                biased;
-                Some(step) = questions.recv() => {
-                    if let Step::Asked { call, approval } = &step {
-                        waiting.insert(call.clone(), *approval);
-                    }
-                    if let Err(halt) = self.push(step).await {
-                        halted = Some(halt);
-                    }
-                }
-                next = running.next() => {
-                    let Some((at, result)) = next else {
-                        if line.is_empty() || halted.is_some() {
-                            break;
-                        }
-                        if outlet.give_up() {
-                            halted = Some(Halt::Abandoned);
-                            break;
-                        }
-                        is_deserted = false;
-                        gone = Box::pin(outlet.deserted());
-                        continue;
-                    };
-                    let question = waiting.remove(&result.call.call().id);
-                    // The daemon ends, and so the wait; the question stays.
-                    if let Some(question) = question && self.journal.is_pending(question).await {
-                        halted = Some(Halt::Failed(stopping()));
-                        continue;
-                    }
-                    match self.record(result).await {
-                        Ok(result) => ended[at] = Some(result),
-                        Err(halt) => halted = Some(halt),
-                    }
-                }
-                // Calls that wait for a person are taken back; their questions stay. As long as
-                // something runs, whoever sends the request again has to find it here.
-                () = &mut gone, if waiting.len() == running.len() || !(is_deserted || line.is_empty()) => {
-                    let only_waits = waiting.len() == running.len();
-                    let may_end = only_waits && self.journal.are_pending(&waiting).await;
-                    if may_end && outlet.give_up() {
-                        halted = Some(Halt::Abandoned);
-                        break;
-                    }
-                    is_deserted = !may_end;
-                    gone = Box::pin(outlet.deserted());
+                if is_left {
+                    break;
                 }
             }
         }
         let mut steps = self.steps.iter();
-        if !waiting.is_empty() || steps.any(|step| matches!(step, Step::Asked { .. })) {
+        if batch.asks() || steps.any(|step| matches!(step, Step::Asked { .. })) {
             // People take their time, and it is not the model's.
             self.caps.until += since.elapsed();
         }
-        (ended.into_iter().flatten().collect(), halted)
+        (batch.into_results(), halted)
+    }
+
+    /// Begins as many as there is room for.
+    async fn begin_next(
+        &mut self,
+        batch: &mut Running,
+        was_started: &[String],
+    ) -> Result<(), Halt> {
+        let next = batch.take_next();
+        self.start(&next, was_started).await?;
+        for (at, pending) in next {
+            let is_lost = self.is_lost(&pending, was_started).await;
+            let asks_person = |call| self.dialog.asks_person(call);
+            let asks_person = pending.runs().is_some_and(asks_person);
+            let (servers, asked) = (Arc::clone(&self.servers), batch.asked());
+            batch.begin(async move {
+                let ended = pending.run(&servers, asked, (is_lost, asks_person));
+                (at, ended.await)
+            });
+        }
+        Ok(())
+    }
+
+    /// Puts down that a call waits for a person.
+    async fn note(&mut self, batch: &mut Running, step: Step) -> Result<(), Halt> {
+        if let Step::Asked { call, approval } = &step {
+            batch.waits_at(call.clone(), *approval);
+        }
+        self.push(step).await
+    }
+
+    /// Takes in how a call ended.
+    async fn take_in(
+        &mut self,
+        batch: &mut Running,
+        at: usize,
+        result: CallResult,
+    ) -> Result<(), Halt> {
+        // The daemon ends, and so the wait; the question stays.
+        if let Some(question) = batch.waits_no_more(&result.call.call().id)
+            && self.journal.is_pending(question).await
+        {
+            return Err(Halt::Failed(stopping()));
+        }
+        batch.ended(at, self.record(result).await?);
+        Ok(())
+    }
+
+    /// Nobody has listened for a while. Calls that wait for a person are taken back; their questions
+    /// stay. As long as something runs, whoever sends the request again has to find it here.
+    async fn leave(&self, batch: &mut Running) -> Result<(), Halt> {
+        match self.are_pending(batch.only_asks()).await {
+            true => batch.go_on(&self.outlet),
+            false => {
+                batch.begin_no_more(&self.outlet);
+                Ok(())
+            }
+        }
+    }
+
+    async fn are_pending(&self, questions: Option<&HashMap<String, ApprovalId>>) -> bool {
+        match questions {
+            Some(questions) => self.journal.are_pending(questions).await,
+            None => false,
+        }
     }
 
     /// Puts down that these are about to be sent.
