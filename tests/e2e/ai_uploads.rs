@@ -2,7 +2,7 @@
 
 use mcpbridge_tests::wait;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -172,5 +172,67 @@ async fn a_body_that_nobody_expects_passes_too() {
     wait::within("the answer", read).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert_eq!(world.openai.requests().pop().unwrap().body, "one two");
+    world.scenario.finish().await;
+}
+
+/// Sends the beginning of an upload and no more.
+async fn begun(world: &World, path: &str, key: &str) -> TcpStream {
+    let port = world.scenario.daemon.port();
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost:{port}\r\n{key}\r\nanthropic-version: 2023-06-01\r\n\
+         content-length: 300000\r\n\r\nbeginning"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+/// The answer, behind which the connection has to end.
+async fn refused(mut stream: TcpStream) -> (String, Value) {
+    let mut answer = String::new();
+    let read = stream.read_to_string(&mut answer);
+    wait::within("a refusal", read).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), serde_json::from_str(body).unwrap())
+}
+
+/// Takes 30 s of real time: how long a client may pause.
+#[tokio::test]
+async fn a_client_that_stops_sending_holds_neither_us_nor_the_vendor() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let vendor = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut taken = Vec::new();
+        let _ = stream.read_to_end(&mut taken).await;
+        String::from_utf8(taken).unwrap()
+    });
+    let world = World::with(|_, ai| ai["vendors"]["openai"]["url"] = json!(url)).await;
+    let key = format!("x-api-key: {}", world.anthropic.key());
+    let (openai, anthropic) = tokio::join!(
+        begun(&world, "/openai/v1/files", "authorization: Bearer sk-1"),
+        begun(&world, "/anthropic/v1/files", &key),
+    );
+    let (openai, anthropic) = tokio::join!(refused(openai), refused(anthropic));
+    for (head, body) in [&openai, &anthropic] {
+        assert!(head.starts_with("HTTP/1.1 408 "), "{head}");
+        let message = body["error"]["message"].as_str().unwrap();
+        assert!(message.contains("too slowly"), "{body}");
+        assert!(body["error"]["type"].is_string(), "{body}");
+    }
+    assert_eq!(openai.1["error"]["param"], Value::Null);
+    assert_eq!(anthropic.1["type"], "error");
+    let taken = wait::within("the end at the vendor", vendor).await.unwrap();
+    assert!(taken.ends_with("\r\n\r\nbeginning"), "{taken}");
+    let output = world
+        .scenario
+        .daemon
+        .wrote("model request vendor=openai")
+        .await;
+    let mut lines = output.lines();
+    let line = lines.find(|line| line.contains("vendor=openai")).unwrap();
+    for said in ["refused", "too slowly"] {
+        assert!(line.contains(said), "{said}: {line}");
+    }
     world.scenario.finish().await;
 }

@@ -28,6 +28,7 @@ pub mod schema;
 pub mod step;
 pub mod target;
 pub mod translate;
+mod upload;
 
 use std::sync::Arc;
 

@@ -3,11 +3,9 @@
 use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use axum::BoxError;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
@@ -20,10 +18,10 @@ use super::Adapters;
 use super::handler::Incoming;
 use super::problem;
 use super::refusal::Refusal;
+use super::upload::{Taken, Upload};
 use crate::config::Api;
 use crate::error::chain;
 use crate::http::limits;
-use crate::lifecycle::Lifecycle;
 use crate::types::{Caller, VendorName};
 use crate::vendors::{ModelBody, ModelRequest, Vendor, Vendors};
 
@@ -51,12 +49,9 @@ pub(super) async fn pass(
                 }
                 return Err(Refusal::from(&error));
             }
-            let upload = Upload {
-                body: rest,
-                bytes: Arc::clone(&line.bytes_in),
-                comes: !limits::waits(&incoming.headers),
-                lifecycle: adapters.runner.lifecycle.clone(),
-            };
+            let comes = !limits::waits(&incoming.headers);
+            let lifecycle = adapters.runner.lifecycle.clone();
+            let upload = Upload::new((rest, comes), Arc::clone(&line.taken), lifecycle);
             ModelBody::Passing(upload.boxed_unsync())
         }
     };
@@ -69,8 +64,12 @@ pub(super) async fn pass(
     };
     let sent = vendors.send(&incoming.visitor, &vendor, request).await;
     let mut response = sent.map_err(|error| {
-        line.outcome = Outcome::Refused(chain(&error));
-        Refusal::from(&error)
+        let (why, refusal) = match line.taken.failure() {
+            Some(failure) => (failure.to_string(), Refusal::from(&failure)),
+            None => (chain(&error), Refusal::from(&error)),
+        };
+        line.outcome = Outcome::Refused(why);
+        refusal
     })?;
     line.request_id = Some(problem::identify(wire, response.headers_mut()));
     line.status = Some(response.status());
@@ -109,55 +108,6 @@ fn model(incoming: &Incoming) -> Option<Cow<'_, str>> {
     Some(body.model)
 }
 
-/// A client's body on its way to the vendor.
-struct Upload {
-    body: Body,
-    bytes: Arc<AtomicUsize>,
-    /// There is more of it, and the client sends it.
-    comes: bool,
-    lifecycle: Lifecycle,
-}
-
-impl http_body::Body for Upload {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = self.get_mut();
-        this.comes = true;
-        let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
-        this.comes = matches!(frame, Some(Ok(_))) && !this.body.is_end_stream();
-        if let Some(Ok(frame)) = &frame {
-            let length = frame.data_ref().map_or(0, Bytes::len);
-            this.bytes.fetch_add(length, Ordering::Relaxed);
-        }
-        Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    /// What the client has announced.
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for Upload {
-    /// A vendor may answer before it has all of it. A client that is still sending would then be cut
-    /// off before it has read the answer.
-    fn drop(&mut self) {
-        if self.comes {
-            let rest = limits::discard(std::mem::take(&mut self.body));
-            self.lifecycle.spawn("rest of an upload", rest);
-        }
-    }
-}
-
 /// A vendor's answer on its way to the client.
 struct Passing {
     incoming: hyper::body::Incoming,
@@ -176,7 +126,11 @@ impl http_body::Body for Passing {
         let frame = ready!(Pin::new(&mut this.incoming).poll_frame(context));
         match &frame {
             Some(Ok(frame)) => this.line.bytes_out += frame.data_ref().map_or(0, Bytes::len),
-            Some(Err(error)) => this.line.outcome = Outcome::BrokenOff(chain(error)),
+            Some(Err(error)) => {
+                let failure = this.line.taken.failure();
+                let why = failure.map_or_else(|| chain(error), |failure| failure.to_string());
+                this.line.outcome = Outcome::BrokenOff(why);
+            }
             None => this.line.outcome = Outcome::Complete,
         }
         Poll::Ready(frame)
@@ -207,7 +161,7 @@ struct Line {
     path: String,
     caller: Caller,
     started: Instant,
-    bytes_in: Arc<AtomicUsize>,
+    taken: Arc<Taken>,
     bytes_out: usize,
     status: Option<StatusCode>,
     request_id: Option<HeaderValue>,
@@ -231,7 +185,7 @@ impl Line {
             path: path[..path.floor_char_boundary(PATH_SHOWN)].to_owned(),
             caller: incoming.visitor.caller.clone(),
             started: Instant::now(),
-            bytes_in: Arc::new(AtomicUsize::new(incoming.body.len())),
+            taken: Arc::new(Taken::new(incoming.body.len())),
             bytes_out: 0,
             status: None,
             request_id: None,
@@ -261,7 +215,7 @@ impl Drop for Line {
             status = self.status.map(|status| status.as_u16()),
             request_id = self.request_id.as_ref().and_then(|id| id.to_str().ok()),
             duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            bytes_in = self.bytes_in.load(Ordering::Relaxed),
+            bytes_in = self.taken.bytes(),
             bytes_out = self.bytes_out,
             caller = %self.caller,
             outcome,

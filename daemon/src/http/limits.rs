@@ -2,7 +2,8 @@
 //! of all bodies together.
 //!
 //! A body that decides something is read whole before, so without these limits one client with many
-//! slow ones could take all connections or all memory. Uploads to model APIs pass without them.
+//! slow ones could take all connections or all memory. Uploads to model APIs, which are held nowhere, have
+//! only the limit of time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +15,9 @@ use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-/// A body may pause this long in all, and has a second more for every [`PACE`] bytes that came.
+/// A body may keep us waiting this long in all, and a second more for every [`RATE`] bytes that came.
 const PATIENCE: Duration = Duration::from_secs(30);
-const PACE: usize = 16 * 1024;
+const RATE: usize = 16 * 1024;
 /// Memory for the parts of all bodies beyond [`SMALL`].
 const ROOM: usize = 256 * 1024 * 1024;
 /// So much of every body needs no room: the limit of connections bounds it well enough.
@@ -38,12 +39,43 @@ pub struct BodyLimits {
 pub enum BodyError {
     #[error("the body is larger than {0} bytes, max_request_bytes in config.json")]
     TooLarge(usize),
-    #[error("the body came too slowly")]
+    #[error(
+        "the body came too slowly: nothing of it came for {} s in all, and a second more for every {RATE} \
+         bytes; send it again",
+        PATIENCE.as_secs()
+    )]
     TooSlow,
     #[error("the bodies of other requests take all memory there is for them; try again")]
     NoRoom,
     #[error("the body broke off")]
     BrokenOff,
+}
+
+/// How slowly a body comes. Only the time in which we wait for it counts.
+#[derive(Debug, Default)]
+pub struct Pace {
+    length: usize,
+    /// Until the last piece came.
+    waited: Duration,
+    /// Since when we wait for the next.
+    since: Option<Instant>,
+}
+
+impl Pace {
+    /// We wait, from now on if we have not before. Until when.
+    pub fn deadline(&mut self) -> Instant {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let earned = Duration::from_secs((self.length / RATE) as u64);
+        since + (PATIENCE + earned).saturating_sub(self.waited)
+    }
+
+    /// We do not wait any more.
+    pub fn came(&mut self, bytes: usize) {
+        self.length += bytes;
+        if let Some(since) = self.since.take() {
+            self.waited += since.elapsed();
+        }
+    }
 }
 
 impl BodyLimits {
@@ -76,15 +108,14 @@ impl BodyLimits {
         if announced.is_some_and(|length| length > self.max_bytes) {
             return Err(too_large);
         }
-        let begun = Instant::now();
+        let mut pace = Pace::default();
         let mut room: Option<OwnedSemaphorePermit> = None;
         let mut length = 0;
         // Nearly every body comes in one piece, which is not copied.
         let mut first = Bytes::new();
         let mut whole = BytesMut::new();
         loop {
-            let earned = Duration::from_secs((length / PACE) as u64);
-            let Ok(frame) = timeout_at(begun + PATIENCE + earned, body.frame()).await else {
+            let Ok(frame) = timeout_at(pace.deadline(), body.frame()).await else {
                 return Err(BodyError::TooSlow);
             };
             let Some(frame) = frame else { break };
@@ -93,6 +124,7 @@ impl BodyLimits {
                 continue;
             };
             length += data.len();
+            pace.came(data.len());
             if length > self.max_bytes {
                 return Err(too_large);
             }
