@@ -1,5 +1,7 @@
 //! One call after another.
 
+use std::collections::HashMap;
+
 use super::*;
 
 #[tokio::test]
