@@ -6,6 +6,7 @@
 //! access token that came with it is published. Once begun, a refresh runs to its end: shutdown waits
 //! for it, and callers who leave do not stop it.
 
+mod refresh;
 mod status;
 
 use std::sync::Arc;
@@ -15,19 +16,17 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, watch};
 
 use super::events;
-use super::grant::{Reach, client_is_unknown, grant_is_dead};
 use super::handle::{Command, Handle, LiveToken, Refusal, View};
-use super::record::{CredentialRecord, Tokens, encode};
-use super::schedule::{self, BACKOFF_CAP, backoff, is_due, last_use, refresh_at};
+use super::record::CredentialRecord;
+use super::schedule::{self, BACKOFF_CAP, is_due, last_use, refresh_at};
 use super::state::{Authorization, State, Status, TokenId};
 use crate::audit::{Audit, Kind};
 use crate::clock::SharedClock;
 use crate::error::chain;
 use crate::lifecycle::Lifecycle;
 use crate::net;
-use crate::oauth::token::TokenError;
 use crate::types::{Secret, ServerName};
-use crate::vault::{Vault, VaultError};
+use crate::vault::Vault;
 
 /// A token made because its predecessor was refused, and refused itself this soon, is not replaced
 /// again: the server does not want tokens of this login, and asking for more would hammer both.
@@ -251,133 +250,9 @@ impl Task {
             .ok_or_else(|| self.unavailable())
     }
 
-    async fn refresh_on_request(&mut self, seen: Option<TokenId>) -> Result<(), Refusal> {
-        if self.live.as_ref().is_some_and(|live| seen != Some(live.id)) {
-            return Ok(());
-        }
-        self.refresh().await
-    }
-
     fn was_refused_a_moment_ago(&self, now: Timestamp) -> bool {
         let young = |made: Timestamp| now.duration_since(made) < REFUSAL_WINDOW;
         self.replaced_refused && self.last_refreshed.is_some_and(young)
-    }
-
-    async fn refresh(&mut self) -> Result<(), Refusal> {
-        if self.unsaved.is_some() {
-            return self.settle().await;
-        }
-        if self.record.ended.is_some() {
-            return Err(self.unavailable());
-        }
-        let Some(refresh_token) = self.record.tokens.refresh_token.clone() else {
-            self.publish();
-            return Err(match self.state() {
-                (State::NeedsLogin, _) => self.unavailable(),
-                _ => Refusal::NotRefreshable,
-            });
-        };
-        let _finish = self.context.lifecycle.must_finish();
-        self.publish_as(State::Refreshing, None);
-        match self.request_tokens(&refresh_token).await {
-            Ok(tokens) => {
-                self.record.tokens = tokens;
-                self.unsaved = Some(Kind::TokenRefreshed);
-                self.registered_anew = false;
-                self.last_refreshed = Some(self.context.clock.now());
-                tracing::info!(server = %self.server, "token refreshed");
-                self.settle().await
-            }
-            Err(error) if grant_is_dead(&error) => {
-                self.end(format!(
-                    "the authorization server ended this sign-in: {error}"
-                ))
-                .await
-            }
-            Err(error) => {
-                self.back_off(chain(&error)).await;
-                Err(self.unavailable())
-            }
-        }
-    }
-
-    /// New tokens from the token endpoint. A client that the server has forgotten is registered
-    /// again, once; some servers lose clients and keep tokens.
-    async fn request_tokens(&mut self, refresh_token: &Secret) -> Result<Tokens, TokenError> {
-        let net = self.context.net.clone();
-        let reach = Reach {
-            net: &net,
-            policy: self.policy,
-        };
-        let now = self.context.clock.now();
-        let first = reach.refresh(&self.record, refresh_token, now).await;
-        let (Err(error), Some(endpoint)) = (&first, &self.record.registration_endpoint) else {
-            return first;
-        };
-        let client = &self.record.client;
-        if !client_is_unknown(error) || !client.dynamic || self.registered_anew {
-            return first;
-        }
-        tracing::info!(server = %self.server, "the client is unknown; registering anew");
-        self.registered_anew = true;
-        let supported = [client.auth_method];
-        let scopes = &self.record.tokens.scopes;
-        let uri = &client.redirect_uri;
-        // When that fails too, the first refusal is the one that tells.
-        let Ok(client) = reach.register(endpoint, uri, scopes, &supported).await else {
-            return first;
-        };
-        let old = std::mem::replace(&mut self.record.client, client);
-        let second = reach.refresh(&self.record, refresh_token, now).await;
-        if second.as_ref().is_err_and(client_is_unknown) {
-            // The trouble is not the registration, and the refresh token belongs to the old client.
-            self.record.client = old;
-        }
-        second
-    }
-
-    /// The end of a sign-in. What the disk says matters less than what people see: a failed write
-    /// only means that the next start asks the authorization server once more.
-    async fn end(&mut self, reason: String) -> Result<(), Refusal> {
-        tracing::warn!(server = %self.server, reason, "signed out by the authorization server");
-        self.record.ended = Some(reason);
-        self.live = None;
-        self.next_refresh = None;
-        if let Err(error) = self.save().await {
-            tracing::warn!(server = %self.server, error = chain(&error), "cannot store the end of a sign-in");
-        }
-        self.publish();
-        Err(self.unavailable())
-    }
-
-    async fn save(&self) -> Result<(), VaultError> {
-        self.context
-            .vault
-            .put(self.record.id.record_id(), &encode(&self.record))
-            .await
-    }
-
-    /// Stores the record, then publishes its token. In this order: see the module's head. Who sees the
-    /// token finds it in the audit log.
-    async fn settle(&mut self) -> Result<(), Refusal> {
-        match self.save().await {
-            Ok(()) => {
-                if let Some(kind) = self.unsaved.take() {
-                    let event = events::new_tokens(kind, &self.server, &self.record);
-                    self.context.audit.record_afterwards(event).await;
-                }
-                self.activate();
-                Ok(())
-            }
-            Err(source) => {
-                self.back_off(format!(
-                    "the new token cannot be stored: {}",
-                    chain(&source)
-                ))
-                .await;
-                Err(Refusal::Vault(source))
-            }
-        }
     }
 
     /// Puts the stored tokens into use.
@@ -408,18 +283,6 @@ impl Task {
             _ => None,
         };
         self.publish();
-    }
-
-    async fn back_off(&mut self, problem: String) {
-        self.failures = self.failures.saturating_add(1);
-        tracing::warn!(server = %self.server, problem, failures = self.failures, "refresh failed");
-        let event = events::refresh_failed(&self.server, &problem);
-        self.problem = Some(problem);
-        let wait = backoff(self.failures, jitter());
-        let now = self.context.clock.now();
-        self.next_refresh = now.checked_add(wait).ok();
-        self.publish();
-        self.context.audit.record_afterwards(event).await;
     }
 
     /// Records, once, that a person has to sign in.
