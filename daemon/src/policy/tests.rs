@@ -1,12 +1,14 @@
 mod cost;
+mod definition;
 mod loosening;
+mod random;
 
 use std::cell::Cell;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Hint, RuleConfig, ServerConfig};
+use crate::config::{RuleConfig, ServerConfig};
 
 /// A caller that counts how often it is asked for its program.
 #[derive(Default)]
@@ -290,185 +292,5 @@ fn a_version_names_the_rules_and_not_their_order() {
     ];
     for (at, version) in versions.iter().enumerate() {
         assert!(!versions[at + 1..].contains(version), "{at}");
-    }
-}
-
-// The definition, in its own words: every rule judged alone, every doubt taken both ways.
-
-fn effects() -> impl Strategy<Value = Effect> {
-    prop_oneof![Just(Effect::Allow), Just(Effect::Ask), Just(Effect::Deny)]
-}
-
-fn rule_configs() -> impl Strategy<Value = RuleConfig> {
-    let argument = prop_oneof![
-        Just(r#"{"equals":1}"#),
-        Just(r#"{"equals":true}"#),
-        Just(r#"{"min":1}"#),
-        Just(r#"{"max":1}"#),
-        Just(r#"{"glob":"a*"}"#),
-    ];
-    let arguments = prop::collection::btree_map(
-        prop_oneof![Just("/a"), Just("/b"), Just("/a/b")],
-        argument,
-        0..3,
-    );
-    let hints =
-        prop::collection::btree_map(prop::sample::select(&Hint::ALL[..2]), any::<bool>(), 0..2);
-    let caller = prop_oneof![Just("uid:1"), Just("client:ci"), Just("exe:/a*")];
-    let callers = prop::collection::vec(caller, 0..3);
-    ("[ab*?]{1,3}", arguments, hints, callers, effects()).prop_map(
-        |(tools, arguments, annotations, callers, effect)| {
-            let arguments = arguments.into_iter().map(|(pointer, predicate)| {
-                (
-                    pointer.parse().unwrap(),
-                    serde_json::from_str(predicate).unwrap(),
-                )
-            });
-            RuleConfig {
-                tools: tools.parse().unwrap(),
-                arguments: arguments.collect(),
-                annotations,
-                callers: callers
-                    .into_iter()
-                    .map(|text| text.parse().unwrap())
-                    .collect(),
-                effect,
-            }
-        },
-    )
-}
-
-fn servers() -> impl Strategy<Value = ServerConfig> {
-    let tools = prop::collection::btree_map(
-        "[ab*?]{1,3}".prop_map(|text| text.parse().unwrap()),
-        effects(),
-        0..4,
-    );
-    let rules = prop::collection::vec(rule_configs(), 0..6);
-    (effects(), tools, rules, any::<bool>()).prop_map(|(default, tools, rules, trusted)| {
-        let mut server = ServerConfig::new("https://mcp.example".parse().unwrap());
-        server.trusted = trusted;
-        server.policy = PolicyConfig {
-            default,
-            tools,
-            rules,
-            accept_weak_approval: false,
-        };
-        server
-    })
-}
-
-#[derive(Debug, Clone)]
-struct Asked {
-    tool: String,
-    arguments: &'static str,
-    annotations: Option<Annotations>,
-    client: Option<&'static str>,
-    uid: Option<u32>,
-    exe: Option<&'static str>,
-}
-
-fn calls() -> impl Strategy<Value = Asked> {
-    let arguments = prop::sample::select(vec![
-        "{}",
-        r#"{"a":1}"#,
-        r#"{"a":2,"b":1}"#,
-        r#"{"a":1,"a":2}"#,
-        r#"{"a":"abc","B":1}"#,
-        r#"{"b":"1"}"#,
-        r#"{"a":true,"b":"true"}"#,
-        r#"{"a":"{\"b\":1}"}"#,
-        r#"{"a":{"b":1}}"#,
-    ]);
-    let annotations = prop::sample::select(vec![
-        None,
-        Annotations::parse("{}"),
-        Annotations::parse(r#"{"readOnlyHint":true,"destructiveHint":false}"#),
-    ]);
-    let client = prop::sample::select(vec![None, Some("ci")]);
-    let uid = prop::sample::select(vec![None, Some(1), Some(2)]);
-    let exe = prop::sample::select(vec![None, Some("/a/b"), Some("/b")]);
-    ("[ab]{0,4}", arguments, annotations, client, uid, exe).prop_map(
-        |(tool, arguments, annotations, client, uid, exe)| Asked {
-            tool,
-            arguments,
-            annotations,
-            client,
-            uid,
-            exe,
-        },
-    )
-}
-
-impl Asked {
-    fn someone(&self) -> Someone {
-        Someone {
-            client: self.client,
-            uid: self.uid,
-            exe: self.exe,
-            looked: Cell::new(0),
-        }
-    }
-
-    fn evaluate(&self, set: &PolicySet) -> Effect {
-        let call = Call {
-            tool: &self.tool,
-            arguments: Some(json(self.arguments)),
-            annotations: self.annotations.as_ref(),
-            caller: &self.someone(),
-        };
-        set.evaluate(&call).effect
-    }
-
-    /// The strictest outcome over every way to settle what is in doubt.
-    fn by_definition(&self, server: &ServerConfig) -> Effect {
-        let someone = self.someone();
-        let call = Call {
-            tool: &self.tool,
-            arguments: Some(json(self.arguments)),
-            annotations: self.annotations.as_ref(),
-            caller: &someone,
-        };
-        let arguments = Arguments::new(call.arguments);
-        let mut fitting = Vec::new();
-        let mut doubtful = Vec::new();
-        for rule in rules(&server.policy) {
-            if !rule.pattern().matches(&self.tool) {
-                continue;
-            }
-            match rule.fit(&call, &arguments, server.trusted) {
-                Fit::Yes => fitting.push(rule),
-                Fit::Doubtful(_) => doubtful.push(rule),
-                Fit::No => {}
-            }
-        }
-        (0..1_u32 << doubtful.len())
-            .map(|settled| {
-                let chosen = doubtful.iter().enumerate();
-                chosen
-                    .filter(|(at, _)| settled & (1 << at) != 0)
-                    .map(|(_, rule)| rule)
-                    .chain(&fitting)
-                    .max_by_key(|rule| rule.rank())
-                    .map_or(server.policy.default, Rule::effect)
-            })
-            .max()
-            .unwrap()
-    }
-}
-
-proptest! {
-    #[test]
-    fn the_most_specific_then_strictest_rule_decides(server in servers(), asked in calls()) {
-        let set = PolicySet::compile(&server.policy, server.trusted);
-        prop_assert_eq!(asked.evaluate(&set), asked.by_definition(&server));
-    }
-
-    #[test]
-    fn every_call_of_a_hidden_tool_is_denied(server in servers(), asked in calls()) {
-        let set = PolicySet::compile(&server.policy, server.trusted);
-        if set.hides(&asked.tool, asked.annotations.as_ref(), &asked.someone()) {
-            prop_assert_eq!(asked.evaluate(&set), Effect::Deny);
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 use proptest::sample::Index;
 
+use super::random::{calls, effects, rule_configs, servers};
 use super::*;
 use crate::types::Pattern;
 
