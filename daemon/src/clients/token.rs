@@ -1,11 +1,7 @@
 //! The token of a client: made here, hashed here, and found in a request here.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use ring::rand::{SecureRandom, SystemRandom};
-use zeroize::Zeroizing;
 
 use super::ClientError;
 use crate::types::{CLIENT_TOKEN_PREFIX as PREFIX, Digest, Secret};
@@ -20,14 +16,9 @@ pub const API_KEY_HEADERS: [HeaderName; 2] = [
     HeaderName::from_static("api-key"),
 ];
 
-/// 256 random bits.
 pub(super) fn generate() -> Result<Secret, ClientError> {
-    let mut bytes = Zeroizing::new([0_u8; 32]);
-    SystemRandom::new()
-        .fill(bytes.as_mut())
-        .map_err(|_| ClientError::NoRandomness)?;
-    let random = Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_ref()));
-    Ok(Secret::new(format!("{PREFIX}{}", random.as_str())))
+    let random = Secret::random().map_err(|_| ClientError::NoRandomness)?;
+    Ok(Secret::new(format!("{PREFIX}{}", random.expose())))
 }
 
 /// What is kept of a token. A plain hash is enough: nobody guesses 256 random bits.
@@ -92,6 +83,9 @@ fn ours(value: &HeaderValue, scheme: Option<&str>) -> Result<Option<Digest>, Cli
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
 
     fn headers(values: &[&str]) -> HeaderMap {

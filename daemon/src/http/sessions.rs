@@ -14,7 +14,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
-use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::clock::SharedClock;
 use crate::error::{Classify, ErrorKind};
@@ -156,13 +155,10 @@ impl Sessions {
         state.links.retain(|link| link.expires_at >= now);
         make_room(&mut state.links, MAX_LINKS);
         state.links.push(Link {
-            code: Digest::of(code.as_bytes()),
+            code: Digest::of(code.expose().as_bytes()),
             expires_at,
         });
-        Ok(OneTimeCode {
-            code: Secret::new(code),
-            expires_at,
-        })
+        Ok(OneTimeCode { code, expires_at })
     }
 
     /// Exchanges a code for a session, once.
@@ -180,7 +176,8 @@ impl Sessions {
             return Err(SessionError::UnknownCode);
         }
         let token = random()?;
-        let session = session(&token);
+        let token = token.expose();
+        let session = session(token);
         let name = &self.inner.cookie;
         let cookie = format!("{name}={token}; HttpOnly; SameSite=Strict; Path=/");
         let mut set_cookie =
@@ -262,12 +259,8 @@ fn session(token: &str) -> Session {
     }
 }
 
-fn random() -> Result<String, SessionError> {
-    let mut bytes = [0; 32];
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .map_err(|_| SessionError::NoRandomness)?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
+fn random() -> Result<Secret, SessionError> {
+    Secret::random().map_err(|_| SessionError::NoRandomness)
 }
 
 /// Drops what came first, so that one more fits into `limit`.

@@ -3,7 +3,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest;
-use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::error::{Classify, ErrorKind};
 use crate::types::Secret;
@@ -27,7 +26,8 @@ pub struct Pkce {
 
 impl Pkce {
     pub fn generate() -> Result<Self, NoRandomness> {
-        Ok(Self::from_verifier(random_text()?))
+        let verifier = Secret::random().map_err(|_| NoRandomness)?;
+        Ok(Self::from_verifier(verifier))
     }
 
     fn from_verifier(verifier: Secret) -> Self {
@@ -41,16 +41,7 @@ impl Pkce {
 
 /// A `state` value. It is what lets a callback in, so it is as secret as the verifier.
 pub fn new_state() -> Result<Secret, NoRandomness> {
-    random_text()
-}
-
-/// 256 random bits as 43 characters of the unreserved set (RFC 7636 §4.1).
-fn random_text() -> Result<Secret, NoRandomness> {
-    let mut bytes = zeroize::Zeroizing::new([0u8; 32]);
-    SystemRandom::new()
-        .fill(&mut *bytes)
-        .map_err(|_| NoRandomness)?;
-    Ok(Secret::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))
+    Secret::random().map_err(|_| NoRandomness)
 }
 
 #[cfg(test)]

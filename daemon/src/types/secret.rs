@@ -2,7 +2,11 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::rand::{SecureRandom as _, SystemRandom};
 use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
 
 /// A secret text. Zeroed on drop, redacted in `Debug`, without `Display` or `Serialize`.
 #[derive(Clone)]
@@ -11,6 +15,16 @@ pub struct Secret(SecretString);
 impl Secret {
     pub fn new(text: impl Into<String>) -> Self {
         Self(SecretString::from(text.into()))
+    }
+
+    /// 256 random bits as 43 letters, digits, `-` and `_`.
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub fn random() -> Result<Self, ring::error::Unspecified> {
+        let mut bytes = Zeroizing::new([0_u8; 32]);
+        SystemRandom::new().fill(bytes.as_mut_slice())?;
+        Ok(Self::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))
     }
 
     /// The text itself. Every call is a place to look at in review.
