@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::Web;
 use super::approvals::laid_out;
 use super::form::Posted;
-use super::page::{Section, csrf, page, refusal};
+use super::page::{Section, csrf, earlier, page, refusal};
 use super::text::{Shown, beginning, midnight, moment};
 use super::visit::Visit;
 use crate::audit::{Filter, Kind, Record, Verdict};
@@ -60,7 +60,6 @@ impl Wanted {
 
     /// The address of the page of what is older than `last`.
     fn next(&self, last: u64) -> String {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
         let fields = [
             ("kind", &self.kind),
             ("server", &self.server),
@@ -69,13 +68,7 @@ impl Wanted {
             ("approval", &self.approval),
             ("since", &self.since),
         ];
-        for (name, value) in fields {
-            if !value.is_empty() {
-                query.append_pair(name, value);
-            }
-        }
-        query.append_pair("before", &last.to_string());
-        format!("/ui/audit?{}", query.finish())
+        earlier("/ui/audit", &fields, &last.to_string())
     }
 }
 

@@ -4,6 +4,7 @@ use axum::response::{Html, IntoResponse, Response};
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use maud::{DOCTYPE, Markup, html};
+use url::form_urlencoded;
 
 use super::assets;
 use super::text::Shown;
@@ -116,6 +117,14 @@ pub(super) fn pin_field(id: &str, when: &str) -> Markup {
             input type="password" name="pin" id=(id) required[when.is_empty()] autocomplete="off" maxlength="128";
         }
     }
+}
+
+/// The address of the page of what is older than `before`, by the filters that are not empty.
+pub(super) fn earlier(path: &str, filters: &[(&str, &String)], before: &str) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(filters.iter().filter(|(_, value)| !value.is_empty()));
+    query.append_pair("before", before);
+    format!("{path}?{}", query.finish())
 }
 
 /// Why something that was asked for is not done, on the page where it was asked.

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::super::Web;
-use super::super::page::{Section, page, refusal};
+use super::super::page::{Section, earlier, page, refusal};
 use super::super::text::{Shown, midnight, moment};
 use super::super::visit::Visit;
 use super::card::state_chip;
@@ -54,7 +54,6 @@ impl Wanted {
 
     /// The address of the page that begins after `last`.
     fn next(&self, last: &Item) -> String {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
         let fields = [
             ("state", &self.state),
             ("server", &self.server),
@@ -62,13 +61,7 @@ impl Wanted {
             ("from", &self.from),
             ("until", &self.until),
         ];
-        for (name, value) in fields {
-            if !value.is_empty() {
-                query.append_pair(name, value);
-            }
-        }
-        query.append_pair("before", last.id.as_str());
-        format!("/approvals/history?{}", query.finish())
+        earlier("/approvals/history", &fields, last.id.as_str())
     }
 }
 
