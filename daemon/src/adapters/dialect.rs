@@ -43,6 +43,20 @@ pub struct ServerEntry {
     pub given: Option<Vec<Tool>>,
 }
 
+impl ServerEntry {
+    /// Whether `listing` is of the same server under the same label.
+    pub fn has(&self, listing: &Listing) -> bool {
+        listing.label == self.label && listing.server == self.server
+    }
+
+    /// What of `listing`, which the client knows, the model is offered.
+    pub fn narrowed(&self, mut listing: Listing) -> Listing {
+        listing.tools.retain(|tool| self.filter.admits(tool));
+        listing.known = true;
+        listing
+    }
+}
+
 /// Which tools of a server the model is offered. Everything that is given must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ToolFilter {
@@ -52,11 +66,11 @@ pub struct ToolFilter {
 }
 
 impl ToolFilter {
-    pub fn admits(&self, tool: &str, read_only: bool) -> bool {
-        let named = |names: &[String]| names.iter().any(|name| name == tool);
+    pub fn admits(&self, tool: &Tool) -> bool {
+        let named = |names: &[String]| names.contains(&tool.name);
         self.names.as_deref().is_none_or(named)
             && !named(&self.except)
-            && self.read_only.is_none_or(|wanted| wanted == read_only)
+            && self.read_only.is_none_or(|wanted| wanted == tool.read_only)
     }
 }
 

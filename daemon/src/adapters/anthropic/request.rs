@@ -101,9 +101,7 @@ impl MessagesRequest {
             let mut listings = self.survey.listings.iter();
             let (_, tools) = listings.find(|(name, _)| *name == entry.label)?;
             let tools = tools.iter().filter_map(|tool| given(tool, "tools").ok());
-            let mut tools: Vec<Tool> = tools
-                .filter(|tool| entry.filter.admits(&tool.name, tool.read_only))
-                .collect();
+            let mut tools: Vec<Tool> = tools.filter(|tool| entry.filter.admits(tool)).collect();
             for tool in &mut tools {
                 tool.function = mangle(&entry.label, &tool.name, |name| taken.contains(name));
                 taken.insert(tool.function.clone());
@@ -207,8 +205,7 @@ impl Request for MessagesRequest {
         let listed = self.listed[at].as_deref();
         let is_shown = listed.is_some();
         let fits = |listing: &&Listing| {
-            let is_same = listing.label == entry.label && listing.server == entry.server;
-            is_same && listed.is_none_or(|tools| same_tools(tools, &listing.tools))
+            entry.has(listing) && listed.is_none_or(|tools| same_tools(tools, &listing.tools))
         };
         let pins = self.pins(at);
         let pinned = pins

@@ -195,14 +195,9 @@ impl Request for ResponsesRequest {
             .filter(|head| head.is_listing())
             .filter_map(|head| found.pins.get(head.id.as_ref()?));
         let mut kept = known.into_iter().flatten().chain(pinned.flatten());
-        let is_meant =
-            |listing: &&Listing| listing.label == entry.label && listing.server == entry.server;
-        let listing = kept.find(is_meant).cloned();
-        let mut listing = listing.or_else(|| self.derived(entry))?;
-        let passes = |tool: &Tool| entry.filter.admits(&tool.name, tool.read_only);
-        listing.tools.retain(passes);
-        listing.known = true;
-        Some(listing)
+        let listing = kept.find(|listing| entry.has(listing)).cloned();
+        let listing = listing.or_else(|| self.derived(entry))?;
+        Some(entry.narrowed(listing))
     }
 
     fn bind(

@@ -74,7 +74,7 @@ enum Source {
 fn named(entry: &ServerEntry, tools: Vec<Tool>, taken: &mut HashSet<String>) -> Listing {
     let mut tools: Vec<Tool> = tools
         .into_iter()
-        .filter(|tool| entry.filter.admits(&tool.name, tool.read_only))
+        .filter(|tool| entry.filter.admits(tool))
         .collect();
     for tool in &mut tools {
         tool.function = mangle(&entry.label, &tool.name, |name| taken.contains(name));

@@ -144,17 +144,10 @@ impl Request for ChatRequest {
     }
 
     fn pinned(&self, entry: &ServerEntry, found: &Found) -> Option<Listing> {
-        let is_meant =
-            |listing: &&Listing| listing.label == entry.label && listing.server == entry.server;
         let keys = self.references().pins.into_iter().rev();
-        let mut pinned = keys.filter_map(|key| found.pins.get(&key));
-        let mut listing = pinned.find_map(|pins| pins.iter().find(is_meant))?.clone();
-        let passes = |name: &str, read_only| entry.filter.admits(name, read_only);
-        listing
-            .tools
-            .retain(|tool| passes(&tool.name, tool.read_only));
-        listing.known = true;
-        Some(listing)
+        let mut pinned = keys.filter_map(|key| found.pins.get(&key)).flatten();
+        let listing = pinned.find(|listing| entry.has(listing))?;
+        Some(entry.narrowed(listing.clone()))
     }
 
     fn bind(
