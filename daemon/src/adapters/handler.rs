@@ -114,8 +114,8 @@ async fn handle(
     incoming: Incoming,
     rest: Option<Body>,
 ) -> Result<Response, Refusal> {
-    match local::answer(adapters, &incoming).await {
-        Some(answered) => answered,
+    match local::answer(adapters, &incoming).await? {
+        Some(answered) => Ok(answered),
         None => local::pass(adapters, incoming, rest).await,
     }
 }

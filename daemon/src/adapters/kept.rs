@@ -19,37 +19,35 @@ use crate::types::Digest;
 pub(super) async fn answer(
     adapters: &Adapters,
     incoming: &Incoming,
-) -> Option<Result<Response, Refusal>> {
-    if incoming.target.api != Api::Openai {
-        return None;
-    }
-    let path = incoming.target.path.strip_prefix("/responses/")?;
+) -> Result<Option<Response>, Refusal> {
+    let path = match incoming.target.api {
+        Api::Openai => incoming.target.path.strip_prefix("/responses/"),
+        Api::Anthropic => None,
+    };
+    let Some(path) = path else { return Ok(None) };
     let (id, rest) = path.split_once('/').unwrap_or((path, ""));
     if !ids::is_made(id) {
-        return None;
+        return Ok(None);
     }
     let owner = incoming.visitor.owner().await;
     let query = incoming.query.as_deref();
     let json = match (&incoming.method, rest) {
-        (&Method::GET, "") => find(adapters, owner, id)
-            .await
-            .and_then(|record| store::get(&record, query)),
-        (&Method::GET, "input_items") => find(adapters, owner, id)
-            .await
-            .and_then(|record| store::input_items(&record, query)),
-        (&Method::POST, "cancel") => find(adapters, owner, id)
-            .await
-            .and_then(|_| Err(store::cancelled())),
-        (&Method::DELETE, "") => delete(adapters, owner, id).await,
-        _ => return None,
+        (&Method::GET, "") => store::get(&find(adapters, owner, id).await?, query)?,
+        (&Method::GET, "input_items") => {
+            store::input_items(&find(adapters, owner, id).await?, query)?
+        }
+        (&Method::POST, "cancel") => {
+            find(adapters, owner, id).await?;
+            return Err(store::cancelled());
+        }
+        (&Method::DELETE, "") => delete(adapters, owner, id).await?,
+        _ => return Ok(None),
     };
-    Some(json.map(|json| {
-        let mut response = Response::new(Body::from(json));
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        problem::identify(incoming.target.wire(), headers);
-        response
-    }))
+    let mut response = Response::new(Body::from(json));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    problem::identify(incoming.target.wire(), headers);
+    Ok(Some(response))
 }
 
 async fn find(adapters: &Adapters, owner: Digest, id: &str) -> Result<Record, Refusal> {

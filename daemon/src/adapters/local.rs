@@ -20,7 +20,7 @@ use super::kept;
 use super::openai;
 use super::pass;
 use super::refusal::Refusal;
-use super::route::Target;
+use super::route::{Endpoint, Target};
 use super::run::{Job, Model};
 use super::translate::without_foreign_reasoning;
 use crate::config::Api;
@@ -34,38 +34,36 @@ const RETRIES: HeaderName = HeaderName::from_static("x-stainless-retry-count");
 pub(super) async fn answer(
     adapters: &Adapters,
     incoming: &Incoming,
-) -> Option<Result<Response, Refusal>> {
-    if let Some(answered) = kept::answer(adapters, incoming).await {
-        return Some(answered);
+) -> Result<Option<Response>, Refusal> {
+    if let Some(answered) = kept::answer(adapters, incoming).await? {
+        return Ok(Some(answered));
     }
-    if incoming.method != Method::POST {
-        return None;
-    }
-    let body = str::from_utf8(&incoming.body).ok()?;
-    match (incoming.target.api, incoming.target.path.as_str()) {
-        (Api::Openai, "/responses") => responses(adapters, incoming, body).await,
-        (Api::Anthropic, "/v1/messages") => messages::answer(adapters, incoming, body).await,
-        (Api::Anthropic, "/v1/messages/count_tokens") => {
-            // Large, as it lists tools itself, and every request would make room for it.
-            Box::pin(messages::count(adapters, incoming, body)).await
-        }
-        (Api::Anthropic, "/v1/messages/batches") => messages::batch(adapters, body),
-        (Api::Openai, "/chat/completions") => chat(adapters, incoming, body).await,
-        _ => None,
+    let Some(endpoint) = incoming.target.endpoint(&incoming.method) else {
+        return Ok(None);
+    };
+    let Ok(body) = str::from_utf8(&incoming.body) else {
+        return Ok(None);
+    };
+    match endpoint {
+        Endpoint::Responses => responses(adapters, incoming, body).await,
+        Endpoint::Chat => chat(adapters, incoming, body).await,
+        Endpoint::Messages => messages::answer(adapters, incoming, body).await,
+        // Large, as it lists tools itself, and every request would make room for it.
+        Endpoint::CountTokens => Box::pin(messages::count(adapters, incoming, body)).await,
+        Endpoint::Batches => messages::check_batch(adapters, body).map(|()| None),
     }
 }
 
 /// Whether what becomes of a request depends on its body, so that this is taken in first.
 pub(super) fn reads(adapters: &Adapters, target: &Target, head: &Parts) -> bool {
-    if head.method != Method::POST {
-        return false;
-    }
-    match (target.api, target.path.as_str()) {
-        (Api::Openai, "/responses" | "/chat/completions")
-        | (Api::Anthropic, "/v1/messages" | "/v1/messages/count_tokens") => true,
+    match target.endpoint(&head.method) {
         // Nothing of it is executed here: it is looked at for what could never work.
-        (Api::Anthropic, "/v1/messages/batches") => adapters.limits.fits(&head.headers),
-        _ => pass::names_model(&adapters.vendors, target.api, &head.headers),
+        Some(Endpoint::Batches) => adapters.limits.fits(&head.headers),
+        Some(_) => true,
+        None => {
+            head.method == Method::POST
+                && pass::names_model(&adapters.vendors, target.api, &head.headers)
+        }
     }
 }
 
@@ -76,11 +74,9 @@ pub(super) async fn pass(
     mut incoming: Incoming,
     rest: Option<Body>,
 ) -> Result<Response, Refusal> {
-    let path = incoming.target.path.as_str();
-    if matches!(
-        path,
-        "/responses" | "/v1/messages" | "/v1/messages/count_tokens"
-    ) && let Ok(body) = str::from_utf8(&incoming.body)
+    if let Some(Endpoint::Responses | Endpoint::Messages | Endpoint::CountTokens) =
+        incoming.target.endpoint(&incoming.method)
+        && let Ok(body) = str::from_utf8(&incoming.body)
         && let Some(own) = without_foreign_reasoning(incoming.target.wire(), body)
     {
         incoming.body = own.into();
@@ -92,32 +88,32 @@ async fn responses(
     adapters: &Adapters,
     incoming: &Incoming,
     body: &str,
-) -> Option<Result<Response, Refusal>> {
-    let name = model_name(body)?;
+) -> Result<Option<Response>, Refusal> {
+    let Some(name) = model_name(body) else {
+        return Ok(None);
+    };
     let vendor = adapters.vendors.route(Api::Openai, &name);
     let target = |url: &str| adapters.gateway.target(url);
     let is_foreign = vendor.api != Api::Openai;
-    let request = match openai::parse(body, &target, is_foreign) {
-        Ok(openai::Parsed::Ours(request)) => request,
-        Ok(openai::Parsed::Plain) => return None,
-        Err(refusal) => return Some(Err(refusal)),
+    let openai::Parsed::Ours(request) = openai::parse(body, &target, is_foreign)? else {
+        return Ok(None);
     };
     let job = job(adapters, incoming, vendor, request, Wire::Responses);
-    Some(Ok(adapters.runner.answer(job.await).await))
+    Ok(Some(adapters.runner.answer(job.await).await))
 }
 
 async fn chat(
     adapters: &Adapters,
     incoming: &Incoming,
     body: &str,
-) -> Option<Result<Response, Refusal>> {
-    let name = model_name(body)?;
+) -> Result<Option<Response>, Refusal> {
+    let Some(name) = model_name(body) else {
+        return Ok(None);
+    };
     let vendor = adapters.vendors.route(Api::Openai, &name);
     let target = |url: &str| adapters.gateway.target(url);
-    let request = match openai::chat::parse(body, &target) {
-        Ok(openai::Parsed::Ours(request)) => request,
-        Ok(openai::Parsed::Plain) => return None,
-        Err(refusal) => return Some(Err(refusal)),
+    let openai::Parsed::Ours(request) = openai::chat::parse(body, &target)? else {
+        return Ok(None);
     };
     if vendor.api != Api::Openai {
         let message = format!(
@@ -125,10 +121,10 @@ async fn chat(
              Messages API for it, or name another vendor for it in ai.models of config.json.",
             vendor.name
         );
-        return Some(Err(Refusal::invalid("model", message)));
+        return Err(Refusal::invalid("model", message));
     }
     let job = job(adapters, incoming, vendor, request, Wire::Chat);
-    Some(Ok(adapters.runner.answer(job.await).await))
+    Ok(Some(adapters.runner.answer(job.await).await))
 }
 
 async fn job(

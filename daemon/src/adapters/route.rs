@@ -1,5 +1,7 @@
 //! Where a path leads. By path alone: headers do not tell the APIs apart.
 
+use http::Method;
+
 use super::event::Wire;
 use crate::config::Api;
 
@@ -9,6 +11,16 @@ pub(super) struct Target {
     pub(super) api: Api,
     /// Behind the vendor's URL: `/responses`, `/v1/messages`.
     pub(super) path: String,
+}
+
+/// Where there may be something for us in a request. All else is the vendor's alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    Responses,
+    Chat,
+    Messages,
+    CountTokens,
+    Batches,
 }
 
 impl Target {
@@ -28,6 +40,20 @@ impl Target {
             api: Api::Anthropic,
             path: format!("/v1/{rest}"),
         })
+    }
+
+    pub(super) fn endpoint(&self, method: &Method) -> Option<Endpoint> {
+        if method != Method::POST {
+            return None;
+        }
+        match (self.api, self.path.as_str()) {
+            (Api::Openai, "/responses") => Some(Endpoint::Responses),
+            (Api::Openai, "/chat/completions") => Some(Endpoint::Chat),
+            (Api::Anthropic, "/v1/messages") => Some(Endpoint::Messages),
+            (Api::Anthropic, "/v1/messages/count_tokens") => Some(Endpoint::CountTokens),
+            (Api::Anthropic, "/v1/messages/batches") => Some(Endpoint::Batches),
+            _ => None,
+        }
     }
 
     /// In whose shape errors are told.

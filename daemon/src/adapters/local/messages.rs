@@ -24,10 +24,9 @@ pub(super) async fn answer(
     adapters: &Adapters,
     incoming: &Incoming,
     body: &str,
-) -> Option<Result<Response, Refusal>> {
-    let request = match read(adapters, incoming, body)? {
-        Ok(request) => request,
-        Err(refusal) => return Some(Err(refusal)),
+) -> Result<Option<Response>, Refusal> {
+    let Some(request) = read(adapters, incoming, body)? else {
+        return Ok(None);
     };
     let vendor = adapters.vendors.route(Api::Anthropic, request.model());
     let keeps_mcp = request.keeps_mcp();
@@ -40,7 +39,7 @@ pub(super) async fn answer(
     )
     .await;
     keep_betas(&mut job.model.headers, keeps_mcp);
-    Some(Ok(adapters.runner.answer(job).await))
+    Ok(Some(adapters.runner.answer(job).await))
 }
 
 /// How many tokens the model would be sent: the vendor counts what it would get.
@@ -48,19 +47,10 @@ pub(super) async fn count(
     adapters: &Adapters,
     incoming: &Incoming,
     body: &str,
-) -> Option<Result<Response, Refusal>> {
-    let request = match read(adapters, incoming, body)? {
-        Ok(request) => request,
-        Err(refusal) => return Some(Err(refusal)),
+) -> Result<Option<Response>, Refusal> {
+    let Some(request) = read(adapters, incoming, body)? else {
+        return Ok(None);
     };
-    Some(counted(adapters, incoming, request).await)
-}
-
-async fn counted(
-    adapters: &Adapters,
-    incoming: &Incoming,
-    request: MessagesRequest,
-) -> Result<Response, Refusal> {
     let vendor = adapters.vendors.route(Api::Anthropic, request.model());
     if vendor.api != Api::Anthropic {
         let message =
@@ -80,7 +70,7 @@ async fn counted(
         body: request.count(found, listings)?.into(),
         visitor: incoming.visitor.clone(),
     };
-    pass(adapters, counted, None).await
+    pass(adapters, counted, None).await.map(Some)
 }
 
 /// None if the vendor can do all of it.
@@ -88,21 +78,21 @@ fn read(
     adapters: &Adapters,
     incoming: &Incoming,
     body: &str,
-) -> Option<Result<MessagesRequest, Refusal>> {
-    let vendor = adapters.vendors.route(Api::Anthropic, &model_name(body)?);
+) -> Result<Option<MessagesRequest>, Refusal> {
+    let Some(name) = model_name(body) else {
+        return Ok(None);
+    };
+    let vendor = adapters.vendors.route(Api::Anthropic, &name);
     let is_own = vendor.api == Api::Anthropic;
     if is_own && !body.contains(TRACE) {
-        return None;
+        return Ok(None);
     }
-    let request = MessagesRequest::parse(body, &betas(&incoming.headers), &adapters.gateway);
-    match request {
-        Ok(request) if is_own && request.is_plain() => None,
-        request => Some(request),
-    }
+    let request = MessagesRequest::parse(body, &betas(&incoming.headers), &adapters.gateway)?;
+    Ok((!is_own || !request.is_plain()).then_some(request))
 }
 
 /// Refuses what would run on the vendor's machines when nobody is here to answer.
-pub(super) fn batch(adapters: &Adapters, body: &str) -> Option<Result<Response, Refusal>> {
+pub(super) fn check_batch(adapters: &Adapters, body: &str) -> Result<(), Refusal> {
     #[derive(Deserialize)]
     struct Batch<'a> {
         #[serde(borrow)]
@@ -114,9 +104,11 @@ pub(super) fn batch(adapters: &Adapters, body: &str) -> Option<Result<Response, 
         params: &'a RawValue,
     }
     if !body.contains(TRACE) {
-        return None;
+        return Ok(());
     }
-    let batch: Batch<'_> = serde_json::from_str(body).ok()?;
+    let Ok(batch) = serde_json::from_str::<Batch<'_>>(body) else {
+        return Ok(());
+    };
     for (at, one) in batch.requests.iter().enumerate() {
         let request = MessagesRequest::parse(one.params.get(), "", &adapters.gateway);
         let param = format!("requests[{at}].params");
@@ -125,23 +117,20 @@ pub(super) fn batch(adapters: &Adapters, body: &str) -> Option<Result<Response, 
             Ok(_) => {
                 let message = "names an MCP server of this machine, but a batch runs later, on the vendor's \
                                machines, which cannot reach it; send the request to /v1/messages";
-                return Some(Err(Refusal::invalid(
-                    format!("{param}.mcp_servers"),
-                    message,
-                )));
+                return Err(Refusal::invalid(format!("{param}.mcp_servers"), message));
             }
             Err(refusal) => {
                 let inner = refusal.param.as_deref().map(|it| format!("{param}.{it}"));
                 let message = refusal.message;
                 let refusal = Refusal::new(StatusCode::BAD_REQUEST, message);
-                return Some(Err(Refusal {
+                return Err(Refusal {
                     param: inner.or(Some(param)),
                     ..refusal
-                }));
+                });
             }
         }
     }
-    None
+    Ok(())
 }
 
 /// All values of the header, which may be there more than once.
