@@ -25,9 +25,13 @@ impl World {
 
     /// `change` gets the configuration and its `ai`.
     pub(crate) async fn with(change: impl FnOnce(&mut Value, &mut Value)) -> Self {
+        Self::logging("debug", change).await
+    }
+
+    async fn logging(level: &str, change: impl FnOnce(&mut Value, &mut Value)) -> Self {
         let builder = Scenario::builder()
             .mcp(|mcp| mcp.access = Access::Open)
-            .daemon(&["--log-level", "debug"]);
+            .daemon(&["--log-level", level]);
         let mut scenario = builder.start().await;
         let openai = FakeAi::openai(&scenario.secrets).await;
         let anthropic = FakeAi::anthropic(&scenario.secrets).await;
@@ -387,4 +391,24 @@ async fn a_client_that_leaves_ends_the_request_at_the_vendor() {
         assert!(line.contains(said), "{said}: {line}");
     }
     world.scenario.finish().await;
+}
+
+#[tokio::test]
+async fn what_goes_well_is_in_the_log_only_for_who_looks_for_it() {
+    for (level, expected) in [("info", ["429"].as_slice()), ("debug", &["200", "429"])] {
+        let world = World::logging(level, |_, _| ()).await;
+        for turn in [Turn::text("Hi."), Turn::error(429)] {
+            world.openai.push(turn);
+            let request = world.post("/openai/v1/chat/completions").json(&streamed());
+            sent(request).await.bytes().await.unwrap();
+        }
+        let output = world.scenario.daemon.wrote("status=429").await;
+        let lines = output.lines().filter(|line| line.contains("model request"));
+        let statuses: Vec<&str> = lines
+            .filter_map(|line| line.split_once("status="))
+            .filter_map(|(_, rest)| rest.split(' ').next())
+            .collect();
+        assert_eq!(statuses, expected, "{level}: {output}");
+        world.scenario.finish().await;
+    }
 }

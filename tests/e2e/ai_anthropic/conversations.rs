@@ -94,6 +94,32 @@ async fn five_turns_repeat_every_byte_across_restarts() {
     }
 }
 
+/// Compatible vendors may count their calls from 0 in every turn.
+#[tokio::test]
+async fn calls_of_one_answer_that_a_vendor_gives_one_id_stay_apart() {
+    let world = World::start().await;
+    world.scenario.add_open("demo", "allow").await;
+    for text in ["one", "two"] {
+        let arguments = json!({ "text": text }).to_string();
+        let turn = Turn::new().thinking("Hm.").call("*echo", &arguments);
+        world.anthropic.push(turn.with_id("toolu_0"));
+    }
+    world.anthropic.push(Turn::text("Done."));
+    let asked = request(BETA_2025, &json!([user("Go")]), true);
+    let message = answer(&world, BETA_2025, &asked).await;
+    let content = message["content"].as_array().unwrap().iter();
+    let calls = content.filter(|block| block["type"] == "mcp_tool_use");
+    let ids: Vec<&Value> = calls.map(|call| &call["id"]).collect();
+    assert_eq!(json!(ids), json!(["mcptoolu_0", "mcptoolu_0_2"]));
+    world.anthropic.push(Turn::text("Bye."));
+    let returned = rewritten(message["content"].clone());
+    let messages = json!([user("Go"), { "role": "assistant", "content": returned }, user("And?")]);
+    answer(&world, BETA_2025, &request(BETA_2025, &messages, false)).await;
+    assert_one_conversation(&world.anthropic.turns());
+    world.anthropic.assert_content();
+    world.scenario.finish().await;
+}
+
 #[tokio::test]
 async fn a_pause_at_the_cap_is_gone_on_from() {
     let world = World::with(|_, ai| ai["max_rounds"] = json!(2)).await;

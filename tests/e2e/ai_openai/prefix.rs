@@ -1,5 +1,7 @@
 //! What the model was told once, it is told again with the same bytes.
 
+use std::collections::HashSet;
+
 use mcpbridge_tests::Fault;
 use mcpbridge_tests::ai::Turn;
 use mcpbridge_tests::mcp::Endpoint;
@@ -138,4 +140,41 @@ async fn a_conversation_that_nobody_remembers_goes_on_from_its_items() {
     turns(&stranger)[0].assert_continues(&before);
     world.scenario.finish().await;
     stranger.scenario.finish().await;
+}
+
+/// Some vendors count their calls from 0 in every turn.
+#[tokio::test]
+async fn calls_of_one_answer_that_a_vendor_gives_one_id_stay_apart() {
+    let world = world("allow").await;
+    let call = |text: &str| {
+        let arguments = json!({ "text": text }).to_string();
+        Turn::call_only("*echo", &arguments).with_id("call_0")
+    };
+    for text in ["one", "two", "three"] {
+        world.openai.push(call(text));
+    }
+    world.openai.push(Turn::text("Done."));
+    let mut input = vec![json!({ "role": "user", "content": "hi" })];
+    let mut body = super::request(&world, &json!("never"), json!(input));
+    body["stream"] = json!(true);
+    let done = answer(&world, &body).await;
+    let calls = super::of_kind(&done, "mcp_call");
+    let ids: HashSet<&str> = calls
+        .iter()
+        .map(|call| call["id"].as_str().unwrap())
+        .collect();
+    assert_eq!((calls.len(), ids.len()), (3, 3), "{done}");
+    let outputs: Vec<&Value> = calls.iter().map(|call| &call["output"]).collect();
+    let expected = ["one", "two", "three"].map(|text| json!({ "text": text }).to_string());
+    assert_eq!(json!(outputs), json!(expected));
+
+    let before = turns(&world).pop().unwrap();
+    input.extend(done["output"].as_array().unwrap().iter().cloned());
+    input.push(json!({ "role": "user", "content": "more" }));
+    body["input"] = json!(input);
+    world.openai.push(Turn::text("Bye."));
+    answer(&world, &body).await;
+    turns(&world).pop().unwrap().assert_continues(&before);
+    world.openai.assert_content();
+    world.scenario.finish().await;
 }

@@ -120,7 +120,7 @@ impl Run {
         let number = self.rounds();
         let outlet = self.outlet.clone();
         let mut gone = Box::pin(outlet.abandoned());
-        let asked = self.model.ask(self.dialog.wire(), body, ran);
+        let asked = self.model.ask(self.dialog.wire(), &body, ran);
         let asked = tokio::select! {
             asked = timeout_at(self.caps.until, asked) => asked,
             () = &mut gone => return Err(Halt::Abandoned),
@@ -131,7 +131,7 @@ impl Run {
         };
         let wire = asking.wire();
         self.dropped = asking.dropped().to_vec();
-        let mut turn = Turn::new(wire, &table, &reserved);
+        let mut turn = Turn::new(wire, &body, (&table, &reserved));
         while !turn.is_over() {
             let next = tokio::select! {
                 next = timeout_at(self.caps.until, asking.next()) => next,

@@ -6,6 +6,7 @@
 mod batch;
 mod calls;
 mod drive;
+mod ids;
 mod journal;
 mod listing;
 mod model;

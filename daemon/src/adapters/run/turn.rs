@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use super::super::dialect::Table;
 use super::super::event::{Block, Content, End, Event, Kind, ModelTurn, TurnEnd, Wire};
+use super::ids::CallIds;
 
 /// Sorts the events of one answer.
 pub(super) struct Turn<'a> {
@@ -12,6 +13,7 @@ pub(super) struct Turn<'a> {
     table: &'a Table,
     /// Functions of the client.
     reserved: &'a HashSet<String>,
+    ids: CallIds<'a>,
     model: String,
     /// By the decoder's index, which counts without gaps and to no more than `MAX_BLOCKS`.
     blocks: Vec<Option<Block>>,
@@ -29,11 +31,17 @@ pub(super) struct Heard {
 }
 
 impl<'a> Turn<'a> {
-    pub(super) fn new(wire: Wire, table: &'a Table, reserved: &'a HashSet<String>) -> Self {
+    /// `asked` is the request that is answered.
+    pub(super) fn new(
+        wire: Wire,
+        asked: &'a str,
+        (table, reserved): (&'a Table, &'a HashSet<String>),
+    ) -> Self {
         Self {
             wire,
             table,
             reserved,
+            ids: CallIds::new(wire, asked),
             model: String::new(),
             blocks: Vec::new(),
             ours: HashSet::new(),
@@ -46,11 +54,11 @@ impl<'a> Turn<'a> {
     ///
     /// # Errors
     /// It does not fit those before it.
-    pub(super) fn take(&mut self, event: Event) -> Result<Option<Event>, &'static str> {
+    pub(super) fn take(&mut self, mut event: Event) -> Result<Option<Event>, &'static str> {
         if self.end.is_some() {
             return Ok(None);
         }
-        match &event {
+        match &mut event {
             Event::Begin { model, .. } => {
                 self.model.clone_from(model);
                 return Ok(None);
@@ -80,11 +88,12 @@ impl<'a> Turn<'a> {
         Ok(None)
     }
 
-    fn close(&mut self, index: usize, block: &Block) -> Result<(), &'static str> {
+    fn close(&mut self, index: usize, block: &mut Block) -> Result<(), &'static str> {
         if let Content::Call(call) = &block.content
             && self.is_ours(&call.name)
         {
             self.ours.insert(index);
+            self.ids.make_unique(block);
         }
         if self.blocks.len() <= index {
             self.blocks.resize_with(index + 1, || None);
@@ -194,7 +203,7 @@ mod tests {
     /// What passes at once, what is kept, and the blocks of the turn.
     fn run(events: Vec<Event>) -> (usize, usize, usize) {
         let (table, reserved) = (table(), HashSet::from(["mine".to_owned()]));
-        let mut turn = Turn::new(Wire::Responses, &table, &reserved);
+        let mut turn = Turn::new(Wire::Responses, "{}", (&table, &reserved));
         let passed = events
             .into_iter()
             .filter_map(|event| turn.take(event).unwrap())
@@ -242,7 +251,7 @@ mod tests {
     #[test]
     fn a_block_that_ends_twice_is_an_error() {
         let (table, reserved) = (table(), HashSet::new());
-        let mut turn = Turn::new(Wire::Messages, &table, &reserved);
+        let mut turn = Turn::new(Wire::Messages, "{}", (&table, &reserved));
         let close = || Event::Close {
             index: 0,
             block: text("a"),
