@@ -6,8 +6,14 @@
 //! that the front goes: who has not read it is cut off, and nobody can join any more. Only where the
 //! fastest reader is behind by all of the room, the work waits for it, and not for ever: when none of
 //! the readers takes anything for minutes they are cut off, and the work goes on as if their clients had
-//! gone away. So an answer under way takes bounded memory and time, however long it gets and whatever readers
-//! do. What was handed out stays with a reader that never comes for it, as long as its connection lives.
+//! gone away.
+//!
+//! An answer that is over is kept for a while for whoever asks again. After that it is held only for those
+//! who read it, as far as they have not: as long as one of them takes something every few minutes, and as
+//! long as there is room for all of these answers; the oldest goes first.
+//!
+//! So answers take bounded memory and time, however long they get and whatever readers do. Only the one piece
+//! that was handed out last stays with a reader as long as its connection lives.
 
 mod run;
 
@@ -30,11 +36,12 @@ const LIMITS: Limits = Limits {
     under_way: 256 * 1024 * 1024,
     crowded: 256 * 1024,
     complete: 64 * 1024 * 1024,
+    unread: 64 * 1024 * 1024,
     kept: Duration::from_secs(5 * 60),
 };
-/// A reader that takes nothing for so long, while the work waits for it, is as good as gone.
+/// Readers of which none takes anything for so long, while something is held for them, are as good as gone.
 const STALLED: Duration = Duration::from_secs(5 * 60);
-/// How often complete answers are looked through for old ones.
+/// How often answers that are over are looked through for old ones.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// What an answer is made of.
@@ -54,7 +61,9 @@ struct Limits {
     /// What complete ones may hold together. Where they have more, the oldest goes; its journal can
     /// tell the same.
     complete: usize,
-    /// And for how long.
+    /// What others that are over may hold together for their readers.
+    unread: usize,
+    /// How long complete ones are kept.
     kept: Duration,
 }
 
@@ -76,6 +85,8 @@ struct Runs<T> {
     /// Oldest first, with their bytes. Some are not in the map any more.
     complete: VecDeque<(Instant, Arc<Run<T>>, usize)>,
     complete_bytes: usize,
+    /// Over, and held only for their readers, oldest first.
+    unread: VecDeque<Arc<Run<T>>>,
 }
 
 /// What a request that was sent before finds.
@@ -105,7 +116,7 @@ impl<T: Piece> Hub<T> {
     pub fn new(lifecycle: &Lifecycle) -> Self {
         let this = Self::with(LIMITS);
         let (hub, stopping) = (this.clone(), lifecycle.stopping_token());
-        lifecycle.spawn("complete answers", async move {
+        lifecycle.spawn("answers that are over", async move {
             let again_and_again = async {
                 loop {
                     tokio::time::sleep(SWEEP_EVERY).await;
@@ -122,6 +133,7 @@ impl<T: Piece> Hub<T> {
             by_key: HashMap::new(),
             complete: VecDeque::new(),
             complete_bytes: 0,
+            unread: VecDeque::new(),
         };
         Self {
             shared: Arc::new(Shared {
@@ -194,20 +206,41 @@ impl<T> Runs<T> {
         }
     }
 
-    fn keep(&mut self, run: Arc<Run<T>>, bytes: usize, limits: &Limits) {
+    /// For whoever asks again.
+    fn keep(&mut self, run: Arc<Run<T>>, bytes: usize) {
         self.complete.push_back((Instant::now(), run, bytes));
         self.complete_bytes += bytes;
-        self.sweep(limits);
+    }
+
+    /// Only for those who read it already.
+    fn release(&mut self, run: Arc<Run<T>>) {
+        self.forget(&run);
+        if run.close() > 0 {
+            self.unread.push_back(run);
+        }
     }
 
     fn sweep(&mut self, limits: &Limits) {
-        while let Some((since, run, bytes)) = self.complete.front()
+        while let Some((since, _, bytes)) = self.complete.front()
             && (self.complete_bytes > limits.complete || since.elapsed() >= limits.kept)
         {
-            let (run, bytes) = (Arc::clone(run), *bytes);
-            self.complete.pop_front();
-            self.complete_bytes -= bytes;
-            self.forget(&run);
+            self.complete_bytes -= *bytes;
+            if let Some((_, run, _)) = self.complete.pop_front() {
+                self.release(run);
+            }
+        }
+        self.unread.retain(|run| {
+            if run.idle() >= STALLED {
+                run.cut_off();
+            }
+            run.bytes() > 0
+        });
+        let mut unread: usize = self.unread.iter().map(|run| run.bytes()).sum();
+        while unread > limits.unread
+            && let Some(oldest) = self.unread.pop_front()
+        {
+            unread = unread.saturating_sub(oldest.bytes());
+            oldest.cut_off();
         }
     }
 }
@@ -290,9 +323,10 @@ impl<T: Piece> Drop for Producer<T> {
         let (bytes, is_whole) = self.run.end();
         self.shared.under_way.fetch_sub(bytes, Ordering::Relaxed);
         match is_whole {
-            true => runs.keep(Arc::clone(&self.run), bytes, &self.shared.limits),
-            false => runs.forget(&self.run),
+            true => runs.keep(Arc::clone(&self.run), bytes),
+            false => runs.release(Arc::clone(&self.run)),
         }
+        runs.sweep(&self.shared.limits);
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::Piece;
 use crate::types::Digest;
@@ -27,6 +29,10 @@ struct State<T> {
     bytes: usize,
     is_complete: bool,
     is_over: bool,
+    /// Nobody can join any more, so that what all readers have read is of no use.
+    is_closed: bool,
+    /// When a reader last came or took something, or the end came.
+    touched: Instant,
     /// The piece that each reads next.
     readers: HashMap<u64, u64>,
     next_reader: u64,
@@ -38,6 +44,28 @@ pub struct Reader<T> {
     run: Arc<Run<T>>,
     id: u64,
     grown: watch::Receiver<()>,
+}
+
+impl<T> State<T> {
+    /// Lets go of the first piece, if there is one.
+    fn pop(&mut self) -> bool {
+        let Some((_, bytes)) = self.pieces.pop_front() else {
+            return false;
+        };
+        self.first += 1;
+        self.bytes -= bytes;
+        true
+    }
+
+    /// Lets go of what nobody can read any more.
+    fn trim(&mut self) {
+        if !self.is_closed {
+            return;
+        }
+        let ahead = self.readers.values().filter(|next| **next >= self.first);
+        let needed = ahead.min().copied().unwrap_or(u64::MAX);
+        while self.first < needed && self.pop() {}
+    }
 }
 
 impl<T> Run<T> {
@@ -63,18 +91,32 @@ impl<T> Run<T> {
         state.is_over = true;
         self.grown.send_replace(());
         let (bytes, is_whole) = (state.bytes, state.is_complete && state.first == 0);
-        if !is_whole && state.readers.is_empty() {
-            // Who was cut off may stay for long, and holds this.
-            state.pieces.clear();
-            state.bytes = 0;
-        }
+        state.touched = Instant::now();
         (bytes, is_whole)
+    }
+
+    /// Lets nobody join any more. Returns the bytes that are held for those who read.
+    pub(super) fn close(&self) -> usize {
+        let mut state = self.state();
+        state.is_closed = true;
+        state.trim();
+        state.bytes
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.state().bytes
+    }
+
+    /// How long none of the readers has taken anything.
+    pub(super) fn idle(&self) -> Duration {
+        self.state().touched.elapsed()
     }
 
     /// There is no more for any of the readers.
     pub(super) fn cut_off(&self) {
         let mut state = self.state();
         state.readers.clear();
+        state.trim();
         self.readers.send_replace(0);
         self.grown.send_replace(());
     }
@@ -82,6 +124,7 @@ impl<T> Run<T> {
     fn leave(&self, reader: u64) {
         let mut state = self.state();
         state.readers.remove(&reader);
+        state.trim();
         self.readers.send_replace(state.readers.len());
         self.read.send_replace(());
     }
@@ -97,6 +140,8 @@ impl<T: Piece> Run<T> {
                 bytes: 0,
                 is_complete: false,
                 is_over: false,
+                is_closed: false,
+                touched: Instant::now(),
                 readers: HashMap::new(),
                 next_reader: 0,
             }),
@@ -118,6 +163,7 @@ impl<T: Piece> Run<T> {
         let id = state.next_reader;
         state.next_reader += 1;
         state.readers.insert(id, 0);
+        state.touched = Instant::now();
         run.readers.send_replace(state.readers.len());
         Reader {
             run: Arc::clone(run),
@@ -132,13 +178,7 @@ impl<T: Piece> Run<T> {
         let mut state = self.state();
         let held = state.bytes;
         let fastest = state.readers.values().max().copied().unwrap_or(u64::MAX);
-        while state.bytes.saturating_add(bytes) > room && state.first < fastest {
-            let Some((_, gone)) = state.pieces.pop_front() else {
-                break;
-            };
-            state.first += 1;
-            state.bytes -= gone;
-        }
+        while state.bytes.saturating_add(bytes) > room && state.first < fastest && state.pop() {}
         let fits = state.bytes.saturating_add(bytes) <= room || state.pieces.is_empty();
         (held - state.bytes, fits)
     }
@@ -165,6 +205,8 @@ impl<T: Piece> Run<T> {
                 if let Some(next) = state.readers.get_mut(&reader) {
                     *next += 1;
                 }
+                state.touched = Instant::now();
+                state.trim();
                 self.read.send_replace(());
                 Some(Read::Piece(piece))
             }

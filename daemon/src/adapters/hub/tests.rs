@@ -17,6 +17,7 @@ const SMALL: Limits = Limits {
     under_way: 10_000,
     crowded: 200,
     complete: 2_000,
+    unread: 2_000,
     kept: Duration::from_secs(60),
 };
 const GRACE: Duration = Duration::from_secs(15);
@@ -281,6 +282,57 @@ async fn complete_answers_go_with_time_and_for_lack_of_room() {
     assert_eq!(rest(reading).await, numbers(0..8), "who reads goes on");
 }
 
+/// Bytes that are held for readers alone.
+fn unread(hub: &Hub<u32>) -> usize {
+    let mut runs = hub.shared.runs();
+    runs.sweep(&hub.shared.limits);
+    runs.unread.iter().map(|run| run.bytes()).sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_over_is_held_as_long_as_it_is_read() {
+    for is_complete in [false, true] {
+        let hub = Hub::with(SMALL);
+        let (producer, mut slow) = hub.open(key());
+        put(&producer, 0..8).await;
+        let stalled = joined(&hub, key());
+        if is_complete {
+            producer.complete();
+        }
+        drop(producer);
+        for piece in 0..6 {
+            tokio::time::sleep(STALLED - Duration::from_secs(1)).await;
+            assert_eq!(unread(&hub), 800, "{piece}");
+            assert_eq!(take(&mut slow, 1).await, [piece]);
+        }
+        drop(stalled);
+        assert_eq!(unread(&hub), 200, "what all have read is let go of");
+        tokio::time::sleep(STALLED).await;
+        assert_eq!(unread(&hub), 0);
+        assert!(hub.shared.runs().unread.is_empty());
+        assert_eq!(slow.recv().await, None, "nothing is skipped silently");
+    }
+}
+
+#[tokio::test]
+async fn answers_that_are_over_and_not_read_have_a_limit_together() {
+    let hub = Hub::with(SMALL);
+    let mut readers = Vec::new();
+    for number in 0..5_u32 {
+        let (producer, reader) = hub.open(Digest::of(&number.to_be_bytes()));
+        put(&producer, 0..8).await;
+        readers.push(reader);
+        drop(producer);
+        assert!(unread(&hub) <= SMALL.unread);
+    }
+    let mut got = Vec::new();
+    for reader in readers {
+        got.push(rest(reader).await.len());
+    }
+    assert_eq!(got, [0, 0, 0, 8, 8], "the oldest goes first");
+    assert_eq!(unread(&hub), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_idle_daemon_lets_go_of_them() {
     let lifecycle = Lifecycle::new();
@@ -288,9 +340,11 @@ async fn an_idle_daemon_lets_go_of_them() {
     let (producer, reader) = hub.open(key());
     producer.put(0).await;
     producer.complete();
-    drop((producer, reader));
+    drop(producer);
     tokio::time::sleep(LIMITS.kept + SWEEP_EVERY).await;
     assert!(!is_known(&hub, key()));
+    let mut reader = reader;
+    assert_eq!(reader.recv().await, None, "it is as good as gone");
     lifecycle.begin_shutdown("test");
     lifecycle.drain(Duration::from_secs(1)).await;
 }
