@@ -5,7 +5,7 @@ use mcpbridge_tests::queue::Queue;
 use mcpbridge_tests::{Gate, wait};
 use serde_json::{Value, json};
 
-use crate::ai_loop::{noted, request};
+use crate::ai_loop::{crash, request};
 use crate::ai_pass::{World, error_of, sent};
 
 const MIB: usize = 1024 * 1024;
@@ -43,10 +43,7 @@ async fn of_many_calls_some_run_at_a_time_and_each_result_is_kept_at_once() {
     queue.approve(&third.unwrap().id).await.unwrap();
     let left = queue.pending(16).await;
     assert!(left.iter().any(|one| one.arguments.contains("\"16\"")));
-    noted(&world.scenario, 17).await;
-    world.scenario.daemon.kill().await;
-    assert!(first.await.unwrap().is_err());
-    world.scenario.daemon.launch().await;
+    crash(&mut world, first, 17).await;
 
     let again = ask(&world).header("x-stainless-retry-count", "1");
     let again = tokio::spawn(again.send());

@@ -5,6 +5,7 @@ use mcpbridge_tests::queue::Queue;
 use mcpbridge_tests::{Gate, Scenario, wait};
 use rusqlite::Connection;
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::ai_pass::{World, sent};
 
@@ -27,6 +28,18 @@ pub(crate) async fn noted(scenario: &Scenario, count: i64) {
         database.query_row(steps, [], |row| row.get(0))
     };
     wait::until_true("the notes", || noted().unwrap() == count).await;
+}
+
+/// Kills the daemon under a request that waits at `count` questions, and starts it again.
+pub(crate) async fn crash(
+    world: &mut World,
+    asking: JoinHandle<reqwest::Result<reqwest::Response>>,
+    count: i64,
+) {
+    noted(&world.scenario, count).await;
+    world.scenario.daemon.kill().await;
+    assert!(asking.await.unwrap().is_err());
+    world.scenario.daemon.launch().await;
 }
 
 #[tokio::test]
@@ -131,10 +144,7 @@ async fn a_request_sent_again_after_a_crash_goes_on_where_it_was() {
         .pending(1)
         .await
         .remove(0);
-    noted(&world.scenario, 1).await;
-    world.scenario.daemon.kill().await;
-    assert!(first.await.unwrap().is_err());
-    world.scenario.daemon.launch().await;
+    crash(&mut world, first, 1).await;
     let again = world
         .post("/openai/v1/responses")
         .header("x-stainless-retry-count", "1");
@@ -237,10 +247,7 @@ async fn a_vendor_that_uses_an_id_again_in_a_later_turn_confuses_nothing() {
     approve(&queue).await;
     world.openai.turn(2).await;
     queue.pending(1).await;
-    noted(&world.scenario, 2).await;
-    world.scenario.daemon.kill().await;
-    assert!(first.await.unwrap().is_err());
-    world.scenario.daemon.launch().await;
+    crash(&mut world, first, 2).await;
     let again = ask(&world).header("x-stainless-retry-count", "1");
     let again = tokio::spawn(again.send());
     let queue = Queue::of(&world.scenario.home).await;

@@ -1,33 +1,12 @@
 //! Held calls at the command line: seen, decided, remembered, and never able to deceive who decides.
 
+use mcpbridge_tests::Scenario;
 use mcpbridge_tests::client::McpAnswer;
 use mcpbridge_tests::wait::{self, PATIENCE};
-use mcpbridge_tests::{Scenario, ctl};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-/// With a server whose calls all ask.
-async fn asking() -> Scenario {
-    let scenario = Scenario::start().await;
-    scenario.add("hello").await;
-    run(&scenario, &["policy", "set", "hello", "ask"]).await;
-    scenario
-}
-
-async fn run(scenario: &Scenario, arguments: &[&str]) -> ctl::Output {
-    scenario.ctl.run(arguments).await.success()
-}
-
-async fn json_of(scenario: &Scenario, arguments: &[&str]) -> Value {
-    let arguments = [&["--json"], arguments].concat();
-    let output = scenario.ctl.run_quietly(&arguments).await;
-    output.success().json()
-}
-
-async fn pending(scenario: &Scenario) -> Vec<Value> {
-    let listed = json_of(scenario, &["approvals", "list", "--state", "pending"]).await;
-    listed.as_array().unwrap().clone()
-}
+use crate::approvals::{asking, json_of, pending, run};
 
 /// A call that waits for a person.
 struct Held {

@@ -10,13 +10,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-async fn asking() -> Scenario {
-    let scenario = Scenario::start().await;
-    scenario.add("hello").await;
-    let ask = ["policy", "set", "hello", "ask"];
-    scenario.ctl.run(&ask).await.success();
-    scenario
-}
+use crate::approvals::asking;
 
 fn watch(scenario: &Scenario) -> Terminal {
     let command = scenario.ctl.command(&["approvals", "watch"]);

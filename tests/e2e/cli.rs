@@ -6,15 +6,9 @@ use mcpbridge_tests::{Scenario, bins};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-async fn added() -> Scenario {
-    let scenario = Scenario::start().await;
-    scenario.add("hello").await;
-    scenario
-}
-
 #[tokio::test]
 async fn exit_codes_tell_what_went_wrong() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     let ctl = &scenario.ctl;
     let url = scenario.mcp.url();
     ctl.run(&["no-such-command"]).await.expect_code(2);
@@ -35,7 +29,7 @@ async fn exit_codes_tell_what_went_wrong() {
 
 #[tokio::test]
 async fn errors_name_the_next_step_and_stay_off_stdout() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     let output = scenario.ctl.run(&["show", "helo"]).await.expect_code(4);
     assert!(output.stdout.is_empty());
     assert!(output.stderr.contains("hint:"), "{}", output.stderr);
@@ -68,7 +62,7 @@ async fn under_json_a_mistake_in_the_command_line_is_an_object_too() {
 
 #[tokio::test]
 async fn tools_and_call_work_under_the_same_policy() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     let tools = scenario
         .ctl
         .run(&["--json", "tools", "hello"])
@@ -103,7 +97,7 @@ async fn tools_and_call_work_under_the_same_policy() {
 
 #[tokio::test]
 async fn json_is_one_document_and_tables_fit_a_terminal() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     scenario
         .add("a-second-server-with-a-rather-long-name")
         .await;
@@ -127,7 +121,7 @@ async fn json_is_one_document_and_tables_fit_a_terminal() {
 
 #[tokio::test]
 async fn adding_the_same_server_again_is_no_error() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     let url = scenario.mcp.url();
     let again = scenario
         .ctl
@@ -154,7 +148,7 @@ async fn adding_the_same_server_again_is_no_error() {
 
 #[tokio::test]
 async fn quiet_prints_results_only() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     let output = scenario
         .ctl
         .run(&["-q", "refresh", "hello"])
@@ -199,7 +193,7 @@ async fn a_closed_pipe_is_no_error() {
 
 #[tokio::test]
 async fn the_log_tells_each_call() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     scenario
         .call("hello", "hello_world", json!({ "name": "L" }))
         .await

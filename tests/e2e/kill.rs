@@ -10,10 +10,14 @@ use mcpbridge_tests::authz::Endpoint;
 use mcpbridge_tests::{Fault, Gate, Scenario, wait};
 use serde_json::json;
 
-async fn added() -> Scenario {
-    let scenario = Scenario::start().await;
-    scenario.add("hello").await;
-    scenario
+/// Kills the daemon when its refresh has come to the gate in `step`.
+async fn kill_at(scenario: &mut Scenario, step: fn(Gate) -> Fault) {
+    let gate = Gate::new();
+    scenario.authz.once(Endpoint::Token, step(gate.clone()));
+    let refreshing = scenario.ctl.spawn(&["refresh", "hello"]);
+    gate.reached().await;
+    scenario.daemon.kill().await;
+    refreshing.wait().await;
 }
 
 /// The state after a restart: usable, or honest.
@@ -35,15 +39,8 @@ async fn verdict(scenario: &mut Scenario) -> bool {
 
 #[tokio::test]
 async fn killed_before_the_request_is_processed_the_old_token_works() {
-    let mut scenario = added().await;
-    let gate = Gate::new();
-    scenario
-        .authz
-        .once(Endpoint::Token, Fault::HoldBefore(gate.clone()));
-    let refreshing = scenario.ctl.spawn(&["refresh", "hello"]);
-    gate.reached().await;
-    scenario.daemon.kill().await;
-    refreshing.wait().await;
+    let mut scenario = Scenario::signed_in().await;
+    kill_at(&mut scenario, Fault::HoldBefore).await;
     assert!(verdict(&mut scenario).await);
     scenario.ctl.run(&["refresh", "hello"]).await.success();
     assert_eq!(scenario.authz.reuse_detected(), 0);
@@ -52,15 +49,8 @@ async fn killed_before_the_request_is_processed_the_old_token_works() {
 
 #[tokio::test]
 async fn killed_before_the_answer_arrives_a_login_is_needed_and_said() {
-    let mut scenario = added().await;
-    let gate = Gate::new();
-    scenario
-        .authz
-        .once(Endpoint::Token, Fault::HoldAfter(gate.clone()));
-    let refreshing = scenario.ctl.spawn(&["refresh", "hello"]);
-    gate.reached().await;
-    scenario.daemon.kill().await;
-    refreshing.wait().await;
+    let mut scenario = Scenario::signed_in().await;
+    kill_at(&mut scenario, Fault::HoldAfter).await;
     // The old access token is still good at the server; once it is not, the rotation is lost.
     assert!(verdict(&mut scenario).await);
     scenario.authz.expire_access_tokens();
@@ -77,7 +67,7 @@ async fn killed_before_the_answer_arrives_a_login_is_needed_and_said() {
 async fn killed_when_the_answer_was_just_sent_nothing_is_served_that_is_not_stored() {
     // The answer leaves, and the kill follows at once: it lands anywhere from parsing to storing.
     for _ in 0..8 {
-        let mut scenario = added().await;
+        let mut scenario = Scenario::signed_in().await;
         let before = std::fs::read(scenario.tokens_file()).unwrap();
         let gate = Gate::new();
         scenario
@@ -95,7 +85,7 @@ async fn killed_when_the_answer_was_just_sent_nothing_is_served_that_is_not_stor
 
 #[tokio::test]
 async fn killed_at_the_first_change_on_disk_the_old_or_the_new_token_works() {
-    let mut scenario = added().await;
+    let mut scenario = Scenario::signed_in().await;
     let vault = std::fs::read(scenario.tokens_file()).unwrap();
     let before = fingerprint(&scenario.home.config_dir());
     let refreshing = scenario.ctl.spawn(&["refresh", "hello"]);
@@ -108,7 +98,7 @@ async fn killed_at_the_first_change_on_disk_the_old_or_the_new_token_works() {
 
 #[tokio::test]
 async fn killed_after_the_vault_was_replaced_the_new_token_works() {
-    let mut scenario = added().await;
+    let mut scenario = Scenario::signed_in().await;
     let tokens = scenario.tokens_file();
     let before = std::fs::read(&tokens).unwrap();
     let refreshing = scenario.ctl.spawn(&["refresh", "hello"]);
@@ -126,7 +116,7 @@ async fn killed_after_the_vault_was_replaced_the_new_token_works() {
 
 #[tokio::test]
 async fn a_new_token_is_on_the_disk_before_a_call_uses_it() {
-    let mut scenario = added().await;
+    let mut scenario = Scenario::signed_in().await;
     let gate = scenario.mcp.hold("echo");
     scenario.authz.expire_access_tokens();
     let client = scenario.client("hello");

@@ -4,12 +4,6 @@ use mcpbridge_tests::authz::{ClientAuth, Endpoint};
 use mcpbridge_tests::{AsOptions, Fault, McpClient, Scenario, browser};
 use serde_json::json;
 
-async fn added() -> Scenario {
-    let scenario = Scenario::start().await;
-    scenario.add("hello").await;
-    scenario
-}
-
 #[tokio::test]
 async fn logout_revokes_and_login_brings_the_server_back() {
     for client_auth in [ClientAuth::None, ClientAuth::Basic, ClientAuth::Post] {
@@ -39,7 +33,7 @@ async fn logout_revokes_and_login_brings_the_server_back() {
 
 #[tokio::test]
 async fn a_failed_revocation_is_a_warning_and_the_tokens_are_gone() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     scenario
         .authz
         .script()
@@ -52,7 +46,7 @@ async fn a_failed_revocation_is_a_warning_and_the_tokens_are_gone() {
 
 #[tokio::test]
 async fn remove_asks_first_and_then_forgets_everything() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     let refused = scenario
         .ctl
         .run_with_input(&["remove", "hello"], "n\n")
@@ -71,7 +65,7 @@ async fn remove_asks_first_and_then_forgets_everything() {
 
 #[tokio::test]
 async fn login_of_a_working_server_changes_nothing_until_it_completes() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     let mut running = scenario.ctl.spawn(&["login", "hello", "--no-browser"]);
     let url = running.authorization_url().await;
     scenario.call("hello", "echo", json!({})).await;
@@ -85,7 +79,7 @@ async fn login_of_a_working_server_changes_nothing_until_it_completes() {
 
 #[tokio::test]
 async fn more_scopes_are_asked_for_in_addition() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     let refused = scenario.call("hello", "scoped", json!({})).await;
     assert_eq!(refused.status, 200);
     let text = String::from_utf8_lossy(&refused.raw).into_owned();
@@ -131,7 +125,7 @@ async fn a_denied_consent_ends_the_command_with_its_reason() {
 
 #[tokio::test]
 async fn two_servers_at_one_authorization_server_keep_their_own_tokens() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     scenario.add("second").await;
     scenario.ctl.run(&["logout", "second"]).await.success();
     let one = McpClient::modern(&scenario.daemon.mcp_url("hello"));

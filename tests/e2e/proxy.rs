@@ -4,12 +4,6 @@ use mcpbridge_tests::mcp::{self, Access};
 use mcpbridge_tests::{Fault, Gate, McpClient, Scenario, client};
 use serde_json::{Value, json};
 
-async fn added() -> Scenario {
-    let scenario = Scenario::start().await;
-    scenario.add("hello").await;
-    scenario
-}
-
 /// A daemon whose clients are told at once that a call waits for a decision.
 async fn holding_nothing() -> Scenario {
     let settings = json!({ "hold_seconds": 0, "max_hold_seconds": 0 });
@@ -26,7 +20,7 @@ fn last_request(scenario: &Scenario) -> mcpbridge_tests::journal::Entry<mcp::End
 
 #[tokio::test]
 async fn a_callers_credentials_stay_here_and_ours_go_out() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     let client = scenario.client("hello");
     let message = client.message(
         "tools/call",
@@ -66,7 +60,7 @@ async fn a_callers_credentials_stay_here_and_ours_go_out() {
 
 #[tokio::test]
 async fn path_and_query_below_the_server_pass() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     let http = client::http();
     let url = format!("{}/sub/path?x=%2F&y", scenario.daemon.mcp_url("hello"));
     let answer = http
@@ -88,7 +82,7 @@ async fn path_and_query_below_the_server_pass() {
 
 #[tokio::test]
 async fn a_refused_token_is_refreshed_and_the_call_retried_once() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     scenario.authz.expire_access_tokens();
     let answer = scenario
         .call("hello", "hello_world", json!({ "name": "R" }))
@@ -111,7 +105,7 @@ async fn a_refused_token_is_refreshed_and_the_call_retried_once() {
 
 #[tokio::test]
 async fn upstream_statuses_other_than_challenges_pass() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     for status in [400, 404, 405, 429, 500, 503] {
         scenario
             .mcp
@@ -144,7 +138,7 @@ async fn an_unreachable_server_is_an_error_the_client_can_read() {
 
 #[tokio::test]
 async fn a_redirect_is_not_followed_with_the_token() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     let other = mcpbridge_tests::FakeMcp::start(
         mcpbridge_tests::McpOptions::new(Access::Open),
         &scenario.secrets,
@@ -207,7 +201,7 @@ async fn a_new_server_asks_by_default() {
 #[tokio::test]
 async fn a_call_hidden_from_one_reader_is_refused() {
     // Two readers of a duplicate key may each see another tool.
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     scenario
         .ctl
         .run(&["policy", "set", "hello", "echo", "deny"])
@@ -237,7 +231,7 @@ async fn a_call_hidden_from_one_reader_is_refused() {
 
 #[tokio::test]
 async fn a_request_beyond_the_cap_is_refused_while_it_is_read() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     let before = scenario.mcp.requests();
     let text = "z".repeat(17 << 20);
     let client = scenario.client("hello");
@@ -255,7 +249,7 @@ async fn a_request_beyond_the_cap_is_refused_while_it_is_read() {
 
 #[tokio::test]
 async fn unknown_servers_and_well_known_paths_answer_404() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     let base = scenario.daemon.base_url();
     let http = client::http();
     for path in [
@@ -276,7 +270,7 @@ async fn unknown_servers_and_well_known_paths_answer_404() {
 
 #[tokio::test]
 async fn our_own_routes_tell_health_and_servers_without_secrets() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     let base = scenario.daemon.base_url();
     let http = client::http();
     for path in ["/", "/healthz", "/readyz"] {
@@ -335,7 +329,7 @@ async fn a_batch_of_an_older_era_is_decided_call_by_call() {
 
 #[tokio::test]
 async fn calls_to_one_slow_server_do_not_hold_up_another() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     let slow = Gate::new();
     scenario
         .mcp

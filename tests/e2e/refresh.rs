@@ -7,12 +7,6 @@ use mcpbridge_tests::authz::Endpoint;
 use mcpbridge_tests::{AsOptions, Fault, Gate, Scenario, wait};
 use serde_json::json;
 
-async fn added() -> Scenario {
-    let scenario = Scenario::start().await;
-    scenario.add("hello").await;
-    scenario
-}
-
 async fn assert_works(scenario: &Scenario) {
     scenario
         .call("hello", "hello_world", json!({ "name": "A" }))
@@ -22,7 +16,7 @@ async fn assert_works(scenario: &Scenario) {
 
 #[tokio::test]
 async fn fifty_calls_at_the_moment_of_expiry_share_one_refresh() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     assert_works(&scenario).await;
     scenario.authz.expire_access_tokens();
     let clients: Vec<_> = (0..50).map(|_| scenario.client("hello")).collect();
@@ -46,7 +40,7 @@ async fn fifty_calls_at_the_moment_of_expiry_share_one_refresh() {
 
 #[tokio::test]
 async fn calls_wait_for_a_refresh_that_is_under_way() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     let gate = Gate::new();
     scenario
         .authz
@@ -99,7 +93,7 @@ async fn a_refresh_comes_ahead_of_expiry() {
 
 #[tokio::test]
 async fn the_refresh_command_refreshes_once() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     let both = [
         scenario.ctl.run(&["refresh", "hello"]),
         scenario.ctl.run(&["refresh", "hello"]),
@@ -124,7 +118,7 @@ async fn a_passing_fault_keeps_the_token_and_is_retried() {
         Fault::error_with_200("server_error"),
     ];
     for fault in faults {
-        let scenario = added().await;
+        let scenario = Scenario::signed_in().await;
         let what = format!("{fault:?}");
         scenario.authz.script().always(Endpoint::Token, fault);
         let refused = scenario.ctl.run(&["refresh", "hello"]).await;
@@ -141,7 +135,7 @@ async fn a_passing_fault_keeps_the_token_and_is_retried() {
 
 #[tokio::test]
 async fn a_form_encoded_answer_is_understood() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     scenario.authz.once(Endpoint::Token, Fault::form_encoded());
     scenario.ctl.run(&["refresh", "hello"]).await.success();
     assert_works(&scenario).await;
@@ -170,7 +164,7 @@ async fn invalid_grant_ends_the_login_and_says_what_to_do() {
         Fault::oauth_error("invalid_grant"),
         Fault::error_with_200("invalid_grant"),
     ] {
-        let scenario = added().await;
+        let scenario = Scenario::signed_in().await;
         scenario.authz.once(Endpoint::Token, error);
         scenario.ctl.run(&["refresh", "hello"]).await.expect_code(6);
         let shown = scenario.await_state("hello", "needs_login").await;
@@ -191,7 +185,7 @@ async fn invalid_grant_ends_the_login_and_says_what_to_do() {
 
 #[tokio::test]
 async fn invalid_client_registers_again_once() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     scenario.authz.forget_clients();
     // The second try also counts: it must not register once more.
     for _ in 0..2 {
@@ -233,7 +227,7 @@ async fn a_client_registered_anew_goes_on_with_tokens_that_outlived_the_old_one(
 
 #[tokio::test]
 async fn a_server_that_knows_no_client_is_not_registered_with_without_end() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     let before = scenario.show("hello").await;
     let error = Fault::oauth_error("invalid_client");
     scenario.authz.script().always(Endpoint::Token, error);
@@ -263,7 +257,7 @@ async fn a_server_that_knows_no_client_is_not_registered_with_without_end() {
 
 #[tokio::test]
 async fn a_refresh_survives_a_restart() {
-    let mut scenario = added().await;
+    let mut scenario = Scenario::signed_in().await;
     scenario.ctl.run(&["refresh", "hello"]).await.success();
     scenario.daemon.restart().await;
     assert_works(&scenario).await;

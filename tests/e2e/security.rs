@@ -8,12 +8,6 @@ use mcpbridge_tests::{Scenario, bins, client};
 use serde_json::json;
 use tokio::process::Command;
 
-async fn added() -> Scenario {
-    let scenario = Scenario::start().await;
-    scenario.add("hello").await;
-    scenario
-}
-
 /// `program` run as the user nobody, who exists everywhere and owns nothing.
 pub(crate) fn nobodys(program: &str) -> Command {
     let root = rustix::process::geteuid().is_root();
@@ -37,7 +31,7 @@ async fn as_nobody(program: &str, arguments: &[&str]) -> std::process::Output {
 
 #[tokio::test]
 async fn another_user_cannot_call_through_the_port() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     let port = scenario.daemon.port();
     let before = scenario.mcp.requests();
     for path in ["/mcp/hello", "/", "/config/servers"] {
@@ -65,7 +59,7 @@ async fn another_user_cannot_call_through_the_port() {
 
 #[tokio::test]
 async fn another_user_cannot_use_the_socket() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     // A copy, because the build directory may be private.
     let ctl = scenario.home.path().join("mcpbridgectl");
     fs::copy(bins::mcpbridgectl(), &ctl).unwrap();
@@ -118,7 +112,7 @@ async fn another_user_cannot_use_the_socket() {
 
 #[tokio::test]
 async fn files_and_socket_are_private() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let directory = scenario.home.config_dir();
     assert_eq!(mode(&directory), 0o700);
@@ -133,7 +127,7 @@ async fn files_and_socket_are_private() {
 
 #[tokio::test]
 async fn a_foreign_host_or_origin_is_refused() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     let before = scenario.mcp.requests();
     let mcp = scenario.client("hello");
     let message = mcp.message("tools/call", mcp.call_params("echo", json!({})));
@@ -190,7 +184,7 @@ async fn a_foreign_host_or_origin_is_refused() {
 
 #[tokio::test]
 async fn every_loopback_name_is_served() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     let port = scenario.daemon.port();
     for host in ["localhost", "127.0.0.1", "[::1]"] {
         let url = format!("http://{host}:{port}/mcp/hello");
@@ -203,7 +197,7 @@ async fn every_loopback_name_is_served() {
 
 #[tokio::test]
 async fn nothing_secret_is_in_the_command_line_or_environment_of_the_daemon() {
-    let scenario = added().await;
+    let scenario = Scenario::signed_in().await;
     let pid = scenario.daemon.pid().as_raw_nonzero();
     for file in ["cmdline", "environ"] {
         let content = fs::read(format!("/proc/{pid}/{file}")).unwrap();

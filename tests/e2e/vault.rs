@@ -20,6 +20,14 @@ async fn greets(scenario: &Scenario) {
     answer.assert_text("Hello, V!");
 }
 
+/// The daemon ends at once, and says `why`.
+async fn does_not_start(scenario: &mut Scenario, why: &str) {
+    scenario.daemon.spawn();
+    assert!(!scenario.daemon.wait().await.success());
+    let said = scenario.daemon.output();
+    assert!(said.contains(why), "{said}");
+}
+
 #[tokio::test]
 async fn a_damaged_vault_stops_the_daemon_and_is_not_touched() {
     let damages: [(&str, Damage); 4] = [
@@ -110,13 +118,7 @@ async fn a_passphrase_file_opens_the_vault_and_a_wrong_one_does_not() {
     scenario.daemon.stop().await;
     let vault = fs::read(scenario.tokens_file()).unwrap();
     private_file(&phrase, "wrong\n");
-    scenario.daemon.spawn();
-    assert!(!scenario.daemon.wait().await.success());
-    assert!(
-        scenario.daemon.output().contains("passphrase"),
-        "{}",
-        scenario.daemon.output()
-    );
+    does_not_start(&mut scenario, "passphrase").await;
     assert_eq!(fs::read(scenario.tokens_file()).unwrap(), vault);
     fs::remove_file(&phrase).unwrap();
     scenario.finish().await;
@@ -154,13 +156,7 @@ async fn the_keyring_is_not_replaced_when_it_is_missing_later() {
     scenario.daemon.stop().await;
     let vault = fs::read(scenario.tokens_file()).unwrap();
     drop(keyring);
-    scenario.daemon.spawn();
-    assert!(!scenario.daemon.wait().await.success());
-    assert!(
-        scenario.daemon.output().contains("keyring"),
-        "{}",
-        scenario.daemon.output()
-    );
+    does_not_start(&mut scenario, "keyring").await;
     assert_eq!(fs::read(scenario.tokens_file()).unwrap(), vault);
     scenario.finish().await;
 }
@@ -240,11 +236,8 @@ async fn a_read_only_directory_is_named() {
     scenario.add("hello").await;
     scenario.daemon.stop().await;
     disk.remount("ro").await;
-    scenario.daemon.spawn();
-    assert!(!scenario.daemon.wait().await.success());
-    let said = scenario.daemon.output();
     let directory = scenario.home.config_dir();
-    assert!(said.contains(directory.to_str().unwrap()), "{said}");
+    does_not_start(&mut scenario, directory.to_str().unwrap()).await;
     disk.remount("rw").await;
     scenario.daemon.launch().await;
     greets(&scenario).await;

@@ -103,23 +103,29 @@ impl Service {
     ) -> zbus::Result<()>;
 }
 
+/// Starts a bus that processes of `home` find; its address.
+pub(crate) async fn session_bus(home: &Home) -> (Child, String) {
+    let mut bus = home
+        .command("dbus-daemon".as_ref())
+        .args(["--session", "--nofork", "--print-address"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("dbus-daemon is installed");
+    let mut lines = BufReader::new(bus.stdout.take().unwrap()).lines();
+    let address = wait::within("the bus", lines.next_line()).await;
+    let address = address.unwrap().unwrap();
+    home.set_env("DBUS_SESSION_BUS_ADDRESS", &address);
+    (bus, address)
+}
+
 impl Desktop {
     /// Starts a bus that processes of `home` find, and a service with these capabilities on it.
     ///
     /// # Panics
     /// When the Debian package dbus-daemon is missing.
     pub async fn start(home: &Home, capabilities: &[&str]) -> Self {
-        let mut bus = home
-            .command("dbus-daemon".as_ref())
-            .args(["--session", "--nofork", "--print-address"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("dbus-daemon is installed");
-        let mut lines = BufReader::new(bus.stdout.take().unwrap()).lines();
-        let address = wait::within("the bus", lines.next_line()).await;
-        let address = address.unwrap().unwrap();
-        home.set_env("DBUS_SESSION_BUS_ADDRESS", &address);
+        let (bus, address) = session_bus(home).await;
         let desktop = Self {
             _bus: bus,
             address,

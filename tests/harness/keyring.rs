@@ -3,10 +3,11 @@
 use std::process::Stdio;
 use std::sync::Arc;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
 use crate::daemon::Home;
+use crate::desktop::session_bus;
 use crate::wait::{self, PATIENCE};
 
 #[derive(Debug)]
@@ -23,19 +24,7 @@ impl Keyring {
     /// # Panics
     /// When the Debian packages dbus-daemon, dbus-bin, gnome-keyring and libsecret-tools are missing.
     pub async fn start(home: &Arc<Home>) -> Self {
-        let mut bus = home
-            .command("dbus-daemon".as_ref())
-            .args(["--session", "--nofork", "--print-address"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("dbus-daemon is installed");
-        let mut lines = BufReader::new(bus.stdout.take().unwrap()).lines();
-        let address = wait::within("the bus", lines.next_line())
-            .await
-            .unwrap()
-            .unwrap();
-        home.set_env("DBUS_SESSION_BUS_ADDRESS", &address);
+        let (bus, address) = session_bus(home).await;
         let mut keyring = home
             .command("gnome-keyring-daemon".as_ref())
             .args(["--foreground", "--unlock", "--components=secrets"])

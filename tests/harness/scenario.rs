@@ -111,6 +111,13 @@ impl Scenario {
         Self::builder().start().await
     }
 
+    /// With one server, `hello`, signed in to and allowed.
+    pub async fn signed_in() -> Self {
+        let scenario = Self::start().await;
+        scenario.add("hello").await;
+        scenario
+    }
+
     /// With one server, `hello`, that needs no credential and all of whose tools are under one rule.
     pub async fn under(effect: &str) -> Self {
         let builder = Self::builder().mcp(|mcp| mcp.access = Access::Open);

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 /// With a server whose calls all ask.
-async fn asking() -> Scenario {
+pub(crate) async fn asking() -> Scenario {
     asking_with(Scenario::builder()).await
 }
 
@@ -30,16 +30,16 @@ async fn asking_with(builder: Builder) -> Scenario {
     scenario
 }
 
-async fn run(scenario: &Scenario, arguments: &[&str]) -> ctl::Output {
+pub(crate) async fn run(scenario: &Scenario, arguments: &[&str]) -> ctl::Output {
     scenario.ctl.run(arguments).await.success()
 }
 
-async fn json_of(scenario: &Scenario, arguments: &[&str]) -> Value {
+pub(crate) async fn json_of(scenario: &Scenario, arguments: &[&str]) -> Value {
     let arguments = [&["--json"], arguments].concat();
     scenario.ctl.run_quietly(&arguments).await.success().json()
 }
 
-async fn pending(scenario: &Scenario) -> Vec<Value> {
+pub(crate) async fn pending(scenario: &Scenario) -> Vec<Value> {
     let listed = json_of(scenario, &["approvals", "list", "--state", "pending"]).await;
     listed.as_array().unwrap().clone()
 }

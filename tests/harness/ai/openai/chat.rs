@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::check::check_name;
+use super::check::{check_name, parsed};
 use super::error;
 use crate::ai::send::Spoken;
 use crate::ai::server::{Refusal, State, called_name};
@@ -13,13 +13,7 @@ use crate::ai::{Seen, Turn, Usage};
 use crate::wire::Answer;
 
 pub(in crate::ai) fn check(state: &State, seen: &Seen) -> Result<(), Refusal> {
-    let Ok(body) = serde_json::from_slice::<Value>(&seen.body) else {
-        return Err(error(
-            400,
-            None,
-            "We could not parse the JSON body of your request.",
-        ));
-    };
+    let body = parsed(seen)?;
     check_tools(&body)
         .and_then(|()| check_calls(&body))
         .map_err(|message| state.complain(message))

@@ -70,14 +70,13 @@ fn input(seen: &Seen) -> Vec<String> {
     }
 }
 
+pub(super) fn parsed(seen: &Seen) -> Result<Value, Refusal> {
+    let why = "We could not parse the JSON body of your request.";
+    serde_json::from_slice(&seen.body).map_err(|_| error(400, None, why))
+}
+
 pub(in crate::ai) fn check(state: &State, seen: &Seen) -> Result<(), Refusal> {
-    let Ok(body) = serde_json::from_slice::<Value>(&seen.body) else {
-        return Err(error(
-            400,
-            None,
-            "We could not parse the JSON body of your request.",
-        ));
-    };
+    let body = parsed(seen)?;
     if !body["model"].is_string() {
         return Err(state.complain("Missing required parameter: 'model'.".to_owned()));
     }
