@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::Web;
 use super::approvals::laid_out;
 use super::form::Posted;
-use super::page::{Section, csrf, earlier, page, refusal};
+use super::page::{Section, call_fields, csrf, earlier, page, refusal};
 use super::text::{Shown, beginning, midnight, moment};
 use super::visit::Visit;
 use crate::audit::{Filter, Kind, Record, Verdict};
@@ -181,15 +181,7 @@ fn form(web: &Web, wanted: &Wanted) -> Markup {
                     }
                 }
             }
-            label { "Server"
-                select name="server" {
-                    option value="" { "all" }
-                    @for server in web.registry.snapshot().iter() {
-                        option value=(server.name) selected[wanted.server == server.name.as_str()] { (server.name) }
-                    }
-                }
-            }
-            label { "Tool" input type="search" name="tool" value=(wanted.tool) maxlength="200"; }
+            (call_fields(web, &wanted.server, &wanted.tool))
             label { "By" input type="search" name="actor" value=(wanted.actor) maxlength="200"; }
             label { "Approval" input type="search" name="approval" value=(wanted.approval) maxlength="40"; }
             label { "Since" input type="date" name="since" value=(wanted.since); }

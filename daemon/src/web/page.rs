@@ -6,6 +6,7 @@ use http::{HeaderMap, StatusCode};
 use maud::{DOCTYPE, Markup, html};
 use url::form_urlencoded;
 
+use super::Web;
 use super::assets;
 use super::text::Shown;
 use crate::http::Problem;
@@ -116,6 +117,21 @@ pub(super) fn pin_field(id: &str, when: &str) -> Markup {
             label for=(id) { "PIN" @if !when.is_empty() { ", " (when) } }
             input type="password" name="pin" id=(id) required[when.is_empty()] autocomplete="off" maxlength="128";
         }
+    }
+}
+
+/// The fields of a filter that choose calls of one server or tool.
+pub(super) fn call_fields(web: &Web, chosen: &str, tool: &str) -> Markup {
+    html! {
+        label { "Server"
+            select name="server" {
+                option value="" { "all" }
+                @for server in web.registry.snapshot().iter() {
+                    option value=(server.name) selected[chosen == server.name.as_str()] { (server.name) }
+                }
+            }
+        }
+        label { "Tool" input type="search" name="tool" value=(tool) maxlength="200"; }
     }
 }
 

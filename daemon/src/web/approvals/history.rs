@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::super::Web;
-use super::super::page::{Section, earlier, page, refusal};
+use super::super::page::{Section, call_fields, earlier, page, refusal};
 use super::super::text::{Shown, midnight, moment};
 use super::super::visit::Visit;
 use super::card::state_chip;
@@ -114,15 +114,7 @@ fn form(web: &Web, wanted: &Wanted) -> Markup {
                     }
                 }
             }
-            label { "Server"
-                select name="server" {
-                    option value="" { "all" }
-                    @for server in web.registry.snapshot().iter() {
-                        option value=(server.name) selected[wanted.server == server.name.as_str()] { (server.name) }
-                    }
-                }
-            }
-            label { "Tool" input type="search" name="tool" value=(wanted.tool) maxlength="200"; }
+            (call_fields(web, &wanted.server, &wanted.tool))
             label { "From" input type="date" name="from" value=(wanted.from); }
             label { "Until" input type="date" name="until" value=(wanted.until); }
             button { "Show" }
