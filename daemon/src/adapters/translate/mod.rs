@@ -12,6 +12,8 @@
 mod effort;
 mod fields;
 mod foreign;
+#[cfg(test)]
+mod hostile;
 mod json;
 mod media;
 mod models;

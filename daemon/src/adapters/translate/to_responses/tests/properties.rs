@@ -1,8 +1,60 @@
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
+use super::super::super::hostile::hostile;
 use super::super::super::{Origin, to_messages, wrap};
 use super::*;
+
+/// What values, keys and members of a body mean something.
+const WORDS: &[&str] = &[
+    "text",
+    "image",
+    "document",
+    "tool_use",
+    "tool_result",
+    "thinking",
+    "user",
+    "assistant",
+    "system",
+    "base64",
+    "url",
+    "content",
+    "image/png",
+    "auto",
+    "any",
+    "tool",
+    "enabled",
+    "json_schema",
+];
+const KEYS: &[&str] = &[
+    "type",
+    "role",
+    "content",
+    "text",
+    "source",
+    "data",
+    "media_type",
+    "name",
+    "input",
+    "tool_use_id",
+    "is_error",
+    "signature",
+    "input_schema",
+    "effort",
+    "format",
+    "schema",
+    "id",
+];
+const MEMBERS: &[&str] = &[
+    "messages",
+    "tools",
+    "tool_choice",
+    "thinking",
+    "output_config",
+    "system",
+    "max_tokens",
+    "stop_sequences",
+];
 
 fn message() -> impl Strategy<Value = String> {
     let text = "[a-z1-9\\\\ ä]{0,6}".prop_map(|text| serde_json::to_string(&text).unwrap());
@@ -74,87 +126,10 @@ proptest! {
     }
 
     #[test]
-    fn hostile_requests_do_no_harm(body in hostile()) {
+    fn hostile_requests_do_no_harm(body in hostile(WORDS, KEYS, MEMBERS)) {
         if let Ok(translated) = to_responses(&body) {
             let members = Members::of(&translated.body).unwrap();
             prop_assert_eq!(members.get("store").map(RawValue::get), Some("false"));
         }
     }
-}
-
-fn hostile() -> impl Strategy<Value = String> {
-    let words = vec![
-        "text",
-        "image",
-        "document",
-        "tool_use",
-        "tool_result",
-        "thinking",
-        "user",
-        "assistant",
-        "system",
-        "base64",
-        "url",
-        "content",
-        "image/png",
-        "auto",
-        "any",
-        "tool",
-        "enabled",
-        "json_schema",
-        "null",
-        "\\ud800",
-    ];
-    let leaf = prop_oneof![
-        Just("null".to_owned()),
-        Just("1e400".to_owned()),
-        Just("true".to_owned()),
-        prop::sample::select(words).prop_map(|text| format!("\"{text}\"")),
-    ];
-    let value = leaf.prop_recursive(5, 40, 5, |inner| {
-        let keys = prop::sample::select(vec![
-            "type",
-            "role",
-            "content",
-            "text",
-            "source",
-            "data",
-            "media_type",
-            "name",
-            "input",
-            "tool_use_id",
-            "is_error",
-            "signature",
-            "input_schema",
-            "effort",
-            "format",
-            "schema",
-            "id",
-        ]);
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4)
-                .prop_map(|items| format!("[{}]", items.join(","))),
-            prop::collection::vec((keys, inner), 0..5).prop_map(object),
-        ]
-    });
-    let keys = prop::sample::select(vec![
-        "messages",
-        "tools",
-        "tool_choice",
-        "thinking",
-        "output_config",
-        "system",
-        "max_tokens",
-        "stop_sequences",
-    ]);
-    prop::collection::vec((keys, value), 1..5)
-        .prop_map(|members| object([vec![("model", "\"m\"".to_owned())], members].concat()))
-}
-
-fn object(members: Vec<(&str, String)>) -> String {
-    let members: Vec<String> = members
-        .iter()
-        .map(|(key, value)| format!("\"{key}\":{value}"))
-        .collect();
-    format!("{{{}}}", members.join(","))
 }
