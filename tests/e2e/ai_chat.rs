@@ -4,7 +4,6 @@ use mcpbridge_tests::ai::Turn;
 use mcpbridge_tests::queue::Queue;
 use serde_json::{Value, json};
 
-use crate::ai_loop::noted;
 use crate::ai_pass::{World, error_of, sent};
 
 const PATH: &str = "/openai/v1/chat/completions";
@@ -245,7 +244,6 @@ async fn a_request_sent_again_joins_its_answer_also_after_a_restart() {
             .await
             .remove(0);
         if restart {
-            noted(&world.scenario, 1).await;
             world.scenario.daemon.kill().await;
             world.scenario.daemon.launch().await;
         }

@@ -15,6 +15,7 @@ mod ai_cross;
 mod ai_keys;
 mod ai_login;
 mod ai_loop;
+mod ai_once;
 mod ai_openai;
 mod ai_pass;
 mod ai_streams;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::event::{FunctionCall, ModelTurn};
-use crate::types::{ApprovalId, ServerName};
+use crate::types::ServerName;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -23,14 +23,10 @@ pub enum Step {
     /// The tools that the model is offered. Second, and once.
     Listed(Vec<Listing>),
     Turn(ModelTurn),
-    /// These calls (by their vendor's id) are about to be sent. What is started and has no result
-    /// after a crash is never sent again.
+    /// These calls (by their vendor's id) are about to be sent; what could have kept them back, such as a person,
+    /// has not. What is started and has no result after a crash is never sent again, and what is not was
+    /// not sent.
     Started(Vec<String>),
-    /// A started call waits at this question of the approval queue, which knows whether it was sent.
-    Asked {
-        call: String,
-        approval: ApprovalId,
-    },
     /// Of the calls of one turn, or of those that an earlier answer left to the client's decision. On the
     /// disk as they end, each by itself; for everybody else all of a turn, in the order of the model.
     Results(Vec<CallResult>),

@@ -85,6 +85,7 @@ impl Control {
         let asked = Asked {
             question,
             in_any_case: false,
+            gate: None,
         };
         let called = {
             let calling = session.call_tool(&call.tool, &call.arguments, Some(&asked));

@@ -12,7 +12,7 @@ use super::exchange::{Aimed, exchange};
 use super::listing::Watched;
 use super::record::Record;
 use super::sessions::SessionKey;
-use super::{Inner, Pipeline, RelayRequest, SESSION_ID};
+use super::{Asked, Inner, Pipeline, RelayRequest, SESSION_ID};
 use crate::clients;
 use crate::upstream::keep_relayable;
 
@@ -117,6 +117,7 @@ impl Inner {
 
     async fn answer(&self, admitted: &Admitted) -> Result<Response<Incoming>, CallError> {
         let authorization = self.authorize(&admitted.server).await?;
+        Asked::let_go(admitted.request.asked.as_ref()).await?;
         self.still_stands(admitted).await?;
         let aimed = Aimed {
             server: &admitted.server,

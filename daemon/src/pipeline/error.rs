@@ -51,6 +51,9 @@ pub enum CallError {
     /// Nobody hears this.
     #[error("the client took the call back")]
     Cancelled,
+    /// Nobody hears this either.
+    #[error("whoever made the call cannot put down that it is sent, so it is not")]
+    Withheld,
     #[error(
         "the policy, the tool or the address of {0} changed while this call waited, so it was not sent"
     )]
@@ -158,6 +161,7 @@ impl Classify for CallError {
             Self::Claim(error) => error.kind(),
             Self::NotRecorded(error) => error.kind(),
             Self::Cancelled => ErrorKind::TimedOut,
+            Self::Withheld => ErrorKind::Unavailable,
             Self::Overtaken(_) => ErrorKind::Conflict,
             Self::Seal(_) | Self::Unwritable => ErrorKind::Internal,
             Self::Busy(_) => ErrorKind::Unavailable,
@@ -214,7 +218,7 @@ impl Classify for CallError {
             Self::Upstream(error) => error.hint(),
             Self::Envelope(_) | Self::Headers(_) | Self::Arguments(_) | Self::Media(_) | Self::Busy(_)
             | Self::NoDiscovery(_) | Self::Unasked { .. } | Self::Unreadable { .. } | Self::State(_) | Self::Seal(_)
-            | Self::Claim(_) | Self::Cancelled | Self::Unwritable => None,
+            | Self::Claim(_) | Self::Cancelled | Self::Withheld | Self::Unwritable => None,
         }
     }
 }

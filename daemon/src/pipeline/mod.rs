@@ -34,7 +34,7 @@ pub use self::error::CallError;
 pub use self::hold::{MARKER, SealError};
 use self::hold::{Sealer, Settings};
 pub use self::judge::is_hidden;
-pub use self::session::{Asked, ListedTool, McpSession, SessionError, ToolResult};
+pub use self::session::{Asked, Gate, Go, ListedTool, McpSession, SessionError, ToolResult};
 use self::sessions::Sessions;
 use crate::approval::Approvals;
 use crate::audit::Audit;

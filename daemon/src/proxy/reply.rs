@@ -59,6 +59,7 @@ fn manner(error: &CallError) -> Manner {
         | CallError::NotRecorded(_)
         | CallError::Seal(_)
         | CallError::Cancelled
+        | CallError::Withheld
         | CallError::Overtaken(_)
         | CallError::Unwritable => Spoken(codes::REFUSED),
         CallError::Unauthorized(_)

@@ -7,7 +7,6 @@ use reqwest::{RequestBuilder, Response};
 use serde_json::json;
 
 use super::{BETA_2025, ask_by, assert_one_conversation, block, kinds, ready, request, sent, user};
-use crate::ai_loop::noted;
 use crate::ai_pass::World;
 
 async fn world() -> World {
@@ -41,7 +40,6 @@ async fn a_client_that_tries_again_after_a_restart_gets_the_answer_and_the_call_
         let question = queue.pending(1).await.remove(0);
         match is_killed {
             true => {
-                noted(&world.scenario, 1).await;
                 world.scenario.daemon.kill().await;
                 world.scenario.daemon.launch().await;
             }

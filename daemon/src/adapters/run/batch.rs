@@ -3,7 +3,6 @@
 
 mod running;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -13,7 +12,7 @@ use self::running::{Event, Running};
 use super::super::event::Usage;
 use super::super::refusal::Refusal;
 use super::super::step::{CallResult, Outcome, Step};
-use super::calls::Pending;
+use super::calls::{Note, Pending};
 use super::drive::{Halt, Run, last_turn};
 use super::servers::told;
 use crate::types::ApprovalId;
@@ -54,13 +53,13 @@ impl Run {
         let mut halted = None;
         loop {
             if halted.is_none() {
-                halted = self.begin_next(&mut batch, was_started).await.err();
+                self.begin_next(&mut batch, was_started);
             }
             if halted.is_some() && self.are_pending(batch.only_asks()).await {
                 break;
             }
             let taken = match batch.next().await {
-                Event::Asked(step) => self.note(&mut batch, step).await,
+                Event::Noted(at, note) => self.note(&mut batch, at, note).await,
                 Event::Ended(at, result) => self.take_in(&mut batch, at, result).await,
                 Event::Idle if halted.is_some() || batch.is_begun() => break,
                 Event::Idle => batch.go_on(&self.outlet),
@@ -74,8 +73,7 @@ impl Run {
                 }
             }
         }
-        let mut steps = self.steps.iter();
-        if batch.asks() || steps.any(|step| matches!(step, Step::Asked { .. })) {
+        if batch.has_asked() {
             // People take their time, and it is not the model's.
             self.caps.until += since.elapsed();
         }
@@ -83,32 +81,29 @@ impl Run {
     }
 
     /// Begins as many as there is room for.
-    async fn begin_next(
-        &mut self,
-        batch: &mut Running,
-        was_started: &[String],
-    ) -> Result<(), Halt> {
-        let next = batch.take_next();
-        self.start(&next, was_started).await?;
-        for (at, pending) in next {
-            let is_lost = self.is_lost(&pending, was_started).await;
-            let asks_person = |call| self.dialog.asks_person(call);
-            let asks_person = pending.runs().is_some_and(asks_person);
-            let (servers, asked) = (Arc::clone(&self.servers), batch.asked());
-            batch.begin(async move {
-                let ended = pending.run(&servers, asked, (is_lost, asks_person));
-                (at, ended.await)
+    fn begin_next(&self, batch: &mut Running, was_started: &[String]) {
+        for (at, pending) in batch.take_next() {
+            let call = pending.runs();
+            // An earlier attempt may have sent it, and nobody knows how it ended.
+            let is_lost = call.is_some_and(|call| was_started.contains(&call.call.id));
+            let asks_person = call.is_some_and(|call| self.dialog.asks_person(call));
+            let servers = Arc::clone(&self.servers);
+            batch.begin(at, |notes| async move {
+                pending.run(&servers, notes, (is_lost, asks_person)).await
             });
         }
-        Ok(())
     }
 
-    /// Puts down that a call waits for a person.
-    async fn note(&mut self, batch: &mut Running, step: Step) -> Result<(), Halt> {
-        if let Step::Asked { call, approval } = &step {
-            batch.waits_at(call.clone(), *approval);
+    async fn note(&mut self, batch: &mut Running, at: usize, note: Note) -> Result<(), Halt> {
+        match note {
+            Note::Asked(question) => batch.waits_at(at, question),
+            Note::Sends(call, go) => {
+                // What cannot be put down does not get the word.
+                self.push(Step::Started(vec![call])).await?;
+                let _ = go.send(());
+            }
         }
-        self.push(step).await
+        Ok(())
     }
 
     /// Takes in how a call ended.
@@ -116,10 +111,12 @@ impl Run {
         &mut self,
         batch: &mut Running,
         at: usize,
-        result: CallResult,
+        result: Option<CallResult>,
     ) -> Result<(), Halt> {
+        let question = batch.waits_no_more(at);
+        let Some(result) = result else { return Ok(()) };
         // The daemon ends, and so the wait; the question stays.
-        if let Some(question) = batch.waits_no_more(&result.call.call().id)
+        if let Some(question) = question
             && self.journal.is_pending(question).await
         {
             return Err(Halt::Failed(stopping()));
@@ -140,27 +137,10 @@ impl Run {
         }
     }
 
-    async fn are_pending(&self, questions: Option<&HashMap<String, ApprovalId>>) -> bool {
+    async fn are_pending(&self, questions: Option<Vec<ApprovalId>>) -> bool {
         match questions {
-            Some(questions) => self.journal.are_pending(questions).await,
+            Some(questions) => self.journal.are_pending(&questions).await,
             None => false,
-        }
-    }
-
-    /// Puts down that these are about to be sent.
-    async fn start(
-        &mut self,
-        next: &[(usize, Pending)],
-        was_started: &[String],
-    ) -> Result<(), Halt> {
-        let calls = next.iter().filter_map(|(_, pending)| pending.runs());
-        let starting: Vec<String> = calls
-            .map(|call| call.call.id.clone())
-            .filter(|id| !was_started.contains(id))
-            .collect();
-        match starting.is_empty() {
-            true => Ok(()),
-            false => self.push(Step::Started(starting)).await,
         }
     }
 
@@ -210,25 +190,6 @@ impl Run {
             .collect();
         results.append(&mut ended);
         self.settle(results).await;
-    }
-
-    /// Whether an earlier attempt may have sent the call, and nobody knows how it ended.
-    async fn is_lost(&self, pending: &Pending, was_started: &[String]) -> bool {
-        let Some(call) = pending
-            .runs()
-            .filter(|call| was_started.contains(&call.call.id))
-        else {
-            return false;
-        };
-        let turn = last_turn(&self.steps).unwrap_or_default();
-        let question = self.steps[turn..].iter().rev().find_map(|step| match step {
-            Step::Asked { call: id, approval } if *id == call.call.id => Some(*approval),
-            _ => None,
-        });
-        match question {
-            Some(approval) => !self.journal.is_unsent(approval).await,
-            None => true,
-        }
     }
 }
 

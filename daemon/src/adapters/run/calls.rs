@@ -1,6 +1,6 @@
 //! The calls of a turn, and those that the client has decided on: which of them run, and how each does.
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::super::dialect::{Decided, Ending, Shown};
 use super::super::event::{FunctionCall, Usage};
@@ -8,7 +8,8 @@ use super::super::step::{CallRef, CallResult, McpCall, Outcome, Step};
 use super::batch::take_of;
 use super::drive::{Halt, Run, last_turn};
 use super::servers::Servers;
-use crate::pipeline::Asked;
+use crate::pipeline::{Asked, Gate, Go};
+use crate::types::ApprovalId;
 
 impl Run {
     /// Runs what an earlier answer left to the client's decision, and has not ended.
@@ -144,47 +145,77 @@ impl Pending {
         }
     }
 
+    /// None where it was not let go: nothing was sent of it.
     pub(super) async fn run(
         self,
         servers: &Servers,
-        steps: mpsc::Sender<Step>,
+        notes: Notes,
         (is_lost, asks_person): (bool, bool),
-    ) -> CallResult {
+    ) -> Option<CallResult> {
         let call = match self {
-            Self::Told(call, outcome) => return CallResult { call, outcome },
-            Self::Ended(result) => return result,
+            Self::Told(call, outcome) => return Some(CallResult { call, outcome }),
+            Self::Ended(result) => return Some(result),
             Self::Run(call) => call,
         };
-        if is_lost {
-            let outcome = lost(&call);
-            return CallResult {
-                call: CallRef::Mcp(call),
-                outcome,
-            };
-        }
-        let (question, mut waits_at) = watch::channel(None);
-        let asked = Asked {
-            question,
-            in_any_case: asks_person,
+        let outcome = match is_lost {
+            true => lost(&call),
+            false => send(&call, servers, notes, asks_person).await?,
         };
-        let outcome = {
-            let mut calling = Box::pin(servers.call(&call, &asked));
-            loop {
-                tokio::select! {
-                    outcome = &mut calling => break outcome,
-                    Ok(()) = waits_at.changed() => {
-                        let approval = *waits_at.borrow_and_update();
-                        if let Some(approval) = approval {
-                            let id = call.call.id.clone();
-                            let _ = steps.send(Step::Asked { call: id, approval }).await;
-                        }
-                    }
+        let call = CallRef::Mcp(call);
+        Some(CallResult { call, outcome })
+    }
+}
+
+/// Where a call says what becomes of it, with its place among the others.
+pub(super) struct Notes {
+    pub(super) at: usize,
+    pub(super) notes: mpsc::Sender<(usize, Note)>,
+}
+
+pub(super) enum Note {
+    /// It waits for a person, at this question.
+    Asked(ApprovalId),
+    /// It is sent as soon as it has the word.
+    Sends(String, Go),
+}
+
+impl Notes {
+    async fn say(&self, note: Note) {
+        // Whoever has gone has dropped the call, too.
+        let _ = self.notes.send((self.at, note)).await;
+    }
+}
+
+/// None where it was not let go.
+async fn send(
+    call: &McpCall,
+    servers: &Servers,
+    notes: Notes,
+    asks_person: bool,
+) -> Option<Outcome> {
+    let (question, mut waits_at) = watch::channel(None);
+    let (gate, mut waiting) = Gate::new();
+    let asked = Asked {
+        question,
+        in_any_case: asks_person,
+        gate: Some(gate),
+    };
+    let mut calling = Box::pin(servers.call(call, &asked));
+    loop {
+        tokio::select! {
+            outcome = &mut calling => return Some(outcome),
+            Ok(()) = waits_at.changed() => {
+                let approval = *waits_at.borrow_and_update();
+                if let Some(approval) = approval {
+                    notes.say(Note::Asked(approval)).await;
                 }
             }
-        };
-        CallResult {
-            call: CallRef::Mcp(call),
-            outcome,
+            Some(go) = waiting.recv() => {
+                let (word, is_noted) = oneshot::channel();
+                notes.say(Note::Sends(call.call.id.clone(), word)).await;
+                is_noted.await.ok()?;
+                let _ = go.send(());
+            }
         }
     }
 }

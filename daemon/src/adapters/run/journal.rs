@@ -108,31 +108,17 @@ impl Journal {
 
     /// Whether nobody has decided on this question yet.
     pub(super) async fn is_pending(&self, question: ApprovalId) -> bool {
-        self.state(question).await == Some(State::Pending)
+        let item = self.approvals.get(question).await;
+        item.is_ok_and(|item| item.state == State::Pending)
     }
 
-    pub(super) async fn are_pending(&self, questions: &HashMap<String, ApprovalId>) -> bool {
-        for question in questions.values() {
+    pub(super) async fn are_pending(&self, questions: &[ApprovalId]) -> bool {
+        for question in questions {
             if !self.is_pending(*question).await {
                 return false;
             }
         }
         true
-    }
-
-    /// Whether the call behind this question was certainly not sent.
-    pub(super) async fn is_unsent(&self, question: ApprovalId) -> bool {
-        use State::{Approved, Denied, Expired, Pending, Withdrawn};
-        let state = self.state(question).await;
-        matches!(
-            state,
-            Some(Pending | Approved | Denied | Expired | Withdrawn)
-        )
-    }
-
-    async fn state(&self, question: ApprovalId) -> Option<State> {
-        let item = self.approvals.get(question).await;
-        item.ok().map(|item| item.state)
     }
 }
 

@@ -68,11 +68,7 @@ impl Run {
                 let whole = blocks.map(|(index, block)| Event::Close { index, block });
                 self.show_kept(whole.collect()).await;
             }
-            Step::Opened { .. }
-            | Step::Listed(_)
-            | Step::Started(_)
-            | Step::Asked { .. }
-            | Step::Results(_) => {}
+            Step::Opened { .. } | Step::Listed(_) | Step::Started(_) | Step::Results(_) => {}
         }
     }
 

@@ -16,6 +16,7 @@ use crate::approval::{Execution, Settled};
 use crate::credentials::Authorization;
 use crate::error::chain;
 use crate::lifecycle::Lifecycle;
+use crate::pipeline::Asked;
 use crate::pipeline::body::{DRAIN_BYTES, DRAIN_TIME, FinishAnyway, Pieces, RelayBody, RelayError};
 use crate::pipeline::call::relayable;
 use crate::pipeline::error::CallError;
@@ -208,6 +209,7 @@ impl Waiting {
         let was_shown = permission.is_some_and(Permission::was_shown);
         let outgoing = self.call.outgoing(edited, was_shown)?;
         let authorization = self.inner.authorize(&self.call.server).await?;
+        Asked::let_go(self.call.asked()).await?;
         // Last: between the decision and here there was time for anything to change.
         self.still_stands(permission)?;
         Ok((outgoing, authorization))

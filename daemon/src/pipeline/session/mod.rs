@@ -16,7 +16,7 @@ use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub use self::error::SessionError;
 use self::message::{Answer, AnswerError, Message, Params, answer_to, client_info};
@@ -82,6 +82,43 @@ pub struct Asked {
     pub question: watch::Sender<Option<ApprovalId>>,
     /// Its caller wants a person to approve it, also where the rules allow it.
     pub in_any_case: bool,
+    /// None where its caller need not know when it is sent.
+    pub gate: Option<Gate>,
+}
+
+/// Where a call that is about to be sent waits for its caller's word, so that the caller can put down
+/// before that it may have been sent.
+#[derive(Debug, Clone)]
+pub struct Gate(mpsc::Sender<Go>);
+
+/// The word. Dropping it means that the call is not sent.
+pub type Go = oneshot::Sender<()>;
+
+impl Gate {
+    pub fn new() -> (Self, mpsc::Receiver<Go>) {
+        let (gate, waiting) = mpsc::channel(1);
+        (Self(gate), waiting)
+    }
+
+    async fn pass(&self) -> Result<(), CallError> {
+        let (go, word) = oneshot::channel();
+        // With a caller that is gone the word is, too.
+        let _ = self.0.send(go).await;
+        word.await.map_err(|_| CallError::Withheld)
+    }
+}
+
+impl Asked {
+    /// Waits until the call may be sent.
+    ///
+    /// # Errors
+    /// Its caller does not want that any more.
+    pub(super) async fn let_go(asked: Option<&Self>) -> Result<(), CallError> {
+        match asked.and_then(|asked| asked.gate.as_ref()) {
+            Some(gate) => gate.pass().await,
+            None => Ok(()),
+        }
+    }
 }
 
 impl McpSession {

@@ -150,7 +150,7 @@ fn told(steps: &[Step]) -> (Vec<Box<RawValue>>, Option<Box<RawValue>>) {
                     images.extend(pictures(result));
                 }
             }
-            Step::Opened { .. } | Step::Listed(_) | Step::Started(_) | Step::Asked { .. } => {}
+            Step::Opened { .. } | Step::Listed(_) | Step::Started(_) => {}
         }
     }
     let images = shown(&images);

@@ -8,10 +8,10 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc;
 
-use crate::adapters::run::calls::Pending;
+use crate::adapters::run::calls::{Note, Notes, Pending};
 use crate::adapters::run::drive::Halt;
 use crate::adapters::run::outlet::Outlet;
-use crate::adapters::step::{CallResult, Step};
+use crate::adapters::step::CallResult;
 use crate::types::ApprovalId;
 
 /// Under way together, those that wait for a person among them.
@@ -20,13 +20,15 @@ const AT_ONCE: usize = 16;
 pub(super) struct Running {
     /// With their places.
     line: VecDeque<(usize, Pending)>,
-    under_way: FuturesUnordered<BoxFuture<'static, (usize, CallResult)>>,
-    /// By the ids of their calls.
-    questions: HashMap<String, ApprovalId>,
+    under_way: FuturesUnordered<BoxFuture<'static, (usize, Option<CallResult>)>>,
+    /// Where those under way wait for a person.
+    questions: HashMap<usize, Option<ApprovalId>>,
+    /// Whether one ever did.
+    has_asked: bool,
     /// In the order of the model.
     ended: Vec<Option<CallResult>>,
-    asked: mpsc::Sender<Step>,
-    asks: mpsc::Receiver<Step>,
+    note: mpsc::Sender<(usize, Note)>,
+    notes: mpsc::Receiver<(usize, Note)>,
     /// Nobody has listened for a while: what is under way is carried to its end, and nothing else is begun.
     is_deserted: bool,
     /// Resolves when nobody has listened for a while.
@@ -35,10 +37,10 @@ pub(super) struct Running {
 
 /// What happens next.
 pub(super) enum Event {
-    /// A call waits for a person.
-    Asked(Step),
-    /// The call at this place.
-    Ended(usize, CallResult),
+    /// The call at this place says something.
+    Noted(usize, Note),
+    /// It has a result, or was not sent.
+    Ended(usize, Option<CallResult>),
     /// Nothing is under way.
     Idle,
     /// Nobody has listened for a while, and that matters.
@@ -58,14 +60,15 @@ impl Running {
                 }
             }
         }
-        let (asked, asks) = mpsc::channel(AT_ONCE);
+        let (note, notes) = mpsc::channel(AT_ONCE);
         Self {
             line,
             under_way: FuturesUnordered::new(),
             questions: HashMap::new(),
+            has_asked: false,
             ended,
-            asked,
-            asks,
+            note,
+            notes,
             is_deserted: false,
             gone: desertion(outlet),
         }
@@ -80,24 +83,23 @@ impl Running {
         self.line.drain(..free.min(self.line.len())).collect()
     }
 
-    /// `call` ends with the place of its result.
-    pub(super) fn begin(
-        &mut self,
-        call: impl Future<Output = (usize, CallResult)> + Send + 'static,
-    ) {
-        self.under_way.push(Box::pin(call));
-    }
-
-    /// Where calls say that they wait for a person.
-    pub(super) fn asked(&self) -> mpsc::Sender<Step> {
-        self.asked.clone()
+    /// Begins the call at this place, which says on the way what it is handed.
+    pub(super) fn begin<F>(&mut self, at: usize, call: impl FnOnce(Notes) -> F)
+    where
+        F: Future<Output = Option<CallResult>> + Send + 'static,
+    {
+        let notes = self.note.clone();
+        let call = call(Notes { at, notes });
+        self.under_way
+            .push(Box::pin(async move { (at, call.await) }));
+        self.questions.insert(at, None);
     }
 
     pub(super) async fn next(&mut self) -> Event {
         let may_end = self.only_asks().is_some() || !(self.is_deserted || self.line.is_empty());
         tokio::select! {
             biased;
-            Some(step) = self.asks.recv() => Event::Asked(step),
+            Some((at, note)) = self.notes.recv() => Event::Noted(at, note),
             ended = self.under_way.next() => match ended {
                 Some((at, result)) => Event::Ended(at, result),
                 None => Event::Idle,
@@ -106,23 +108,27 @@ impl Running {
         }
     }
 
-    pub(super) fn waits_at(&mut self, call: String, question: ApprovalId) {
-        self.questions.insert(call, question);
+    pub(super) fn waits_at(&mut self, at: usize, question: ApprovalId) {
+        self.has_asked = true;
+        // It may have ended before this was heard.
+        if let Some(waits_at) = self.questions.get_mut(&at) {
+            *waits_at = Some(question);
+        }
     }
 
     /// The question that the call has waited at until now.
-    pub(super) fn waits_no_more(&mut self, call: &str) -> Option<ApprovalId> {
-        self.questions.remove(call)
+    pub(super) fn waits_no_more(&mut self, at: usize) -> Option<ApprovalId> {
+        self.questions.remove(&at).flatten()
     }
 
-    /// Whether a call waits at one.
-    pub(super) fn asks(&self) -> bool {
-        !self.questions.is_empty()
+    /// Whether a call has waited for a person.
+    pub(super) fn has_asked(&self) -> bool {
+        self.has_asked
     }
 
     /// The questions that all that is under way waits at; None where something does not.
-    pub(super) fn only_asks(&self) -> Option<&HashMap<String, ApprovalId>> {
-        (self.questions.len() == self.under_way.len()).then_some(&self.questions)
+    pub(super) fn only_asks(&self) -> Option<Vec<ApprovalId>> {
+        self.questions.values().copied().collect()
     }
 
     pub(super) fn ended(&mut self, at: usize, result: CallResult) {
