@@ -4,7 +4,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::ClientError;
-use crate::types::{CLIENT_TOKEN_PREFIX as PREFIX, Digest, Secret};
+use crate::types::{CLIENT_TOKEN_PREFIX as PREFIX, Digest, Secret, may_hold_client_token};
 
 const SCHEME: &str = "bearer";
 
@@ -64,6 +64,9 @@ fn only(
 /// A value in which a token of ours stands must be nothing else than that token: what is not
 /// understood must not make the client an anonymous one.
 fn ours(value: &HeaderValue, scheme: Option<&str>) -> Result<Option<Digest>, ClientError> {
+    if !may_hold_client_token(value.as_bytes()) {
+        return Ok(None);
+    }
     let value = String::from_utf8_lossy(value.as_bytes());
     let words = value.split(|c: char| c.is_whitespace() || c == ',');
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();

@@ -23,7 +23,7 @@ enum What {
     Code(&'static str),
 }
 
-const CHAIN: [Link; 9] = [
+const CHAIN: [Link; 10] = [
     Link {
         what: What::Code("TcpStream::connect("),
         only: &["net/", "upstream/"],
@@ -31,6 +31,10 @@ const CHAIN: [Link; 9] = [
     Link {
         what: What::Code("hyper_util::client"),
         only: &["net/", "upstream/"],
+    },
+    Link {
+        what: What::Code("hyper::client"),
+        only: &["upstream/"],
     },
     Link {
         what: What::Code("reqwest::"),
@@ -111,7 +115,7 @@ fn every_link_of_the_chain_is_still_there() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let sends = fs::read_to_string(src.join("pipeline/exchange.rs")).unwrap();
     assert!(!broken_links("pipeline/planted.rs", &sends).is_empty());
-    let connects = fs::read_to_string(src.join("upstream/http.rs")).unwrap();
+    let connects = fs::read_to_string(src.join("upstream/pool.rs")).unwrap();
     assert!(!broken_links("web/planted.rs", &connects).is_empty());
     let makes = fs::read_to_string(src.join("pipeline/mod.rs")).unwrap();
     assert!(!broken_links("pipeline/planted.rs", &makes).is_empty());
@@ -128,6 +132,7 @@ fn a_planted_bypass_is_caught() {
         "let client = reqwest::Client::new();",
         "TcpStream::connect(address).await",
         "use hyper_util::client::legacy;",
+        "use hyper::client::conn;",
     ];
     for source in planted {
         for file in ["control/tools.rs", "web/approvals.rs", "proxy/handler.rs"] {

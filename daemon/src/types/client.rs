@@ -10,6 +10,12 @@ pub const CLIENT_TOKEN_PREFIX: &str = "mcpb_";
 /// What follows it: 256 random bits in base64url.
 const TOKEN_LENGTH: usize = 43;
 
+/// Whether there may be a token of ours in a header's value.
+pub fn may_hold_client_token(value: &[u8]) -> bool {
+    let prefix = CLIENT_TOKEN_PREFIX.as_bytes();
+    value.windows(prefix.len()).any(|window| window == prefix)
+}
+
 /// `text` for a record, without the tokens in it: whoever has one is let in as that client. Nothing
 /// else is left out, or a caller could keep what it does out of the records.
 pub fn without_client_tokens(text: &str) -> Cow<'_, str> {

@@ -15,7 +15,9 @@ mod secret;
 mod shell;
 
 pub use caller::{Caller, Channel, Process};
-pub use client::{CLIENT_TOKEN_PREFIX, Client, Scope, without_client_tokens};
+pub use client::{
+    CLIENT_TOKEN_PREFIX, Client, Scope, may_hold_client_token, without_client_tokens,
+};
 pub use decider::Decider;
 pub use decimal::{Decimal, InvalidDecimal};
 pub use digest::{Digest, InvalidDigest};

@@ -9,7 +9,7 @@ use http::header::{
     CONNECTION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
 
-use crate::types::CLIENT_TOKEN_PREFIX;
+use crate::types::may_hold_client_token;
 
 const INERT: HeaderValue = HeaderValue::from_static("sandbox; default-src 'none'");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
@@ -32,7 +32,9 @@ pub(super) fn end_to_end(received: &HeaderMap) -> HeaderMap {
     let named = named_by_connection(received);
     let mut headers = HeaderMap::with_capacity(received.len());
     for (name, value) in received {
-        if !is_kept_here(name.as_str()) && !named.contains(name) && !tells_our_token(value) {
+        // A token of ours is for this daemon, wherever a client has put it.
+        let is_ours = may_hold_client_token(value.as_bytes());
+        if !is_ours && !is_kept_here(name.as_str()) && !named.contains(name) {
             headers.append(name, value.clone());
         }
     }
@@ -53,13 +55,6 @@ fn is_kept_here(name: &str) -> bool {
         | "cookie2" => true,
         _ => name.starts_with("x-mcpbridge-"),
     }
-}
-
-/// A token of ours is for this daemon, wherever a client has put it.
-fn tells_our_token(value: &HeaderValue) -> bool {
-    let prefix = CLIENT_TOKEN_PREFIX.as_bytes();
-    let bytes = value.as_bytes();
-    bytes.windows(prefix.len()).any(|window| window == prefix)
 }
 
 /// RFC 9110 §7.6.1: Connection names further headers that belong to it.

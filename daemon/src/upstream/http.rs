@@ -1,57 +1,22 @@
 //! Pooled HTTP connections to servers, each opened under its server's address policy.
 
-use std::pin::Pin;
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
-use tower::ServiceExt;
-use tower::timeout::Timeout;
-use tower_service::Service;
 use url::{Position, Url};
 
 use super::body::{BoxError, PassingBody, Payload};
 use super::headers::{end_to_end, forwarded};
+use super::pool::{Failure, Origin, Pool};
 use crate::error::{Classify, ErrorKind};
-use crate::net::{AddressPolicy, GuardedResolver, NetError, refused_in, tls_config};
-
-/// DNS, TCP and TLS together.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// Common servers close idle connections after 5 s and more. Ours go earlier than most of theirs,
-/// so that few calls meet a connection that is just being closed.
-const IDLE_LIMIT: Duration = Duration::from_secs(30);
-const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
-
-type Client = legacy::Client<Connector, Payload>;
-
-/// Opens connections. The pool clones it for every request and calls it for few.
-#[derive(Clone)]
-struct Connector(Arc<Timeout<HttpsConnector<HttpConnector<GuardedResolver>>>>);
-
-impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        Box::pin(Timeout::clone(&self.0).oneshot(uri))
-    }
-}
+use crate::net::{AddressPolicy, NetError, refused_in};
 
 /// Cloneable handle on all connection pools.
 ///
@@ -59,7 +24,7 @@ impl Service<Uri> for Connector {
 /// must not serve one that may not.
 #[derive(Clone)]
 pub struct Upstream {
-    pools: Arc<[OnceLock<Client>; 4]>,
+    pools: Arc<[OnceLock<Pool>; 4]>,
     head_limit: Duration,
 }
 
@@ -67,6 +32,8 @@ pub struct Upstream {
 #[derive(Debug)]
 pub struct Outgoing {
     method: Method,
+    origin: Origin,
+    /// Path and query.
     uri: Uri,
     /// What `Host` says.
     authority: HeaderValue,
@@ -87,13 +54,13 @@ pub enum UpstreamError {
     Connect {
         host: String,
         #[source]
-        source: legacy::Error,
+        source: BoxError,
     },
     #[error("{host} broke off the exchange before it answered")]
     Exchange {
         host: String,
         #[source]
-        source: legacy::Error,
+        source: hyper::Error,
     },
     #[error("{host} did not begin to answer within {seconds} s")]
     TimedOut { host: String, seconds: u64 },
@@ -172,10 +139,14 @@ impl Outgoing {
     ) -> Result<Self, UpstreamError> {
         // Connectors do not resolve IP literals, so those are judged here.
         addresses.check_url(base)?;
-        let authority = HeaderValue::from_str(base.authority())
-            .map_err(|_| UpstreamError::Path("the server's URL has no usable host"))?;
+        let no_host = UpstreamError::Path("the server's URL has no usable host");
+        let Some((origin, uri)) = Origin::split(uri) else {
+            return Err(no_host);
+        };
+        let authority = HeaderValue::from_str(origin.authority.as_str()).map_err(|_| no_host)?;
         Ok(Self {
             method,
+            origin,
             uri,
             authority,
             addresses,
@@ -186,7 +157,7 @@ impl Outgoing {
     }
 
     fn host(&self) -> String {
-        self.uri.host().unwrap_or_default().to_owned()
+        self.origin.authority.host().to_owned()
     }
 }
 
@@ -238,12 +209,12 @@ impl Upstream {
         *moved.borrow() + self.head_limit
     }
 
-    fn begin(
+    async fn begin(
         &self,
         outgoing: &Outgoing,
         authorization: &[(HeaderName, HeaderValue)],
         payload: Payload,
-    ) -> legacy::ResponseFuture {
+    ) -> Result<Response<Incoming>, Failure> {
         let mut request = Request::new(payload);
         *request.method_mut() = outgoing.method.clone();
         *request.uri_mut() = outgoing.uri.clone();
@@ -253,14 +224,15 @@ impl Upstream {
             headers.insert(name.clone(), value.clone());
         }
         *request.headers_mut() = headers;
-        self.pool(outgoing.addresses).request(request)
+        let pool = self.pool(outgoing.addresses);
+        pool.send(&outgoing.origin, request).await
     }
 
     /// None where the time is up.
     fn ended(
         &self,
         outgoing: &Outgoing,
-        answer: Option<Result<Response<Incoming>, legacy::Error>>,
+        answer: Option<Result<Response<Incoming>, Failure>>,
     ) -> Result<Response<Incoming>, UpstreamError> {
         match answer {
             Some(answer) => answer.map_err(|error| failure(outgoing, error)),
@@ -274,46 +246,21 @@ impl Upstream {
         }
     }
 
-    fn pool(&self, addresses: AddressPolicy) -> &Client {
+    fn pool(&self, addresses: AddressPolicy) -> &Pool {
         let index =
             usize::from(addresses.allow_loopback) + 2 * usize::from(addresses.allow_private);
-        self.pools[index].get_or_init(|| client(addresses))
+        self.pools[index].get_or_init(|| Pool::new(addresses))
     }
 }
 
-fn client(addresses: AddressPolicy) -> Client {
-    let mut tcp = HttpConnector::new_with_resolver(GuardedResolver::new(addresses));
-    tcp.set_nodelay(true);
-    tcp.set_keepalive(Some(TCP_KEEPALIVE));
-    tcp.enforce_http(false);
-    let tls = HttpsConnectorBuilder::new()
-        .with_tls_config((*tls_config()).clone())
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(tcp);
-    legacy::Client::builder(TokioExecutor::new())
-        .pool_idle_timeout(IDLE_LIMIT)
-        // Ours is made with the target; theirs is printed and parsed for every request.
-        .set_host(false)
-        .pool_timer(TokioTimer::new())
-        .build(Connector(Arc::new(Timeout::new(tls, CONNECT_LIMIT))))
-}
-
-fn failure(outgoing: &Outgoing, error: legacy::Error) -> UpstreamError {
-    if let Some(refused) = refused_in(&error) {
-        return NetError::from(refused.clone()).into();
-    }
+fn failure(outgoing: &Outgoing, failure: Failure) -> UpstreamError {
     let host = outgoing.host();
-    if error.is_connect() {
-        UpstreamError::Connect {
-            host,
-            source: error,
-        }
-    } else {
-        UpstreamError::Exchange {
-            host,
-            source: error,
-        }
+    match failure {
+        Failure::Connect(source) => match refused_in(&*source) {
+            Some(refused) => NetError::from(refused.clone()).into(),
+            None => UpstreamError::Connect { host, source },
+        },
+        Failure::Exchange(source) => UpstreamError::Exchange { host, source },
     }
 }
 
@@ -351,8 +298,11 @@ fn below(base: &Url, suffix: &str, query: Option<&str>, read: &str) -> Result<Ur
 }
 
 /// `suffix` as a server reads it that takes `%2F` for the end of a segment.
-fn with_plain_slashes(suffix: &str) -> String {
-    suffix.replace("%2f", "/").replace("%2F", "/")
+fn with_plain_slashes(suffix: &str) -> Cow<'_, str> {
+    match suffix.contains('%') {
+        true => suffix.replace("%2f", "/").replace("%2F", "/").into(),
+        false => suffix.into(),
+    }
 }
 
 /// The token is for the server's own path; nothing in a request may climb out of it, not even in a
@@ -363,11 +313,13 @@ fn check_suffix(suffix: &str) -> Result<(), UpstreamError> {
     let climbs = suffix
         .split('/')
         .any(|segment| segment == "." || segment == "..");
-    let coded = suffix.as_bytes().windows(3).any(|window| {
+    let is_coded = |(at, _): (usize, &str)| {
+        let code = suffix.as_bytes().get(at..at + 3).unwrap_or_default();
         CODED
             .iter()
-            .any(|code| window.eq_ignore_ascii_case(code.as_bytes()))
-    });
+            .any(|coded| code.eq_ignore_ascii_case(coded.as_bytes()))
+    };
+    let coded = suffix.match_indices('%').any(is_coded);
     if climbs || coded || suffix.contains(['\\', ';']) {
         return Err(UpstreamError::Path(
             "dots, slashes and parameters in segments are not allowed",

@@ -3,6 +3,7 @@
 mod body;
 mod headers;
 mod http;
+mod pool;
 
 pub use self::body::PassingBody;
 pub use self::headers::keep_relayable;

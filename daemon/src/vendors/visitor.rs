@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::Vendor;
 use crate::clients::API_KEY_HEADERS;
 use crate::config::Api;
-use crate::types::{CLIENT_TOKEN_PREFIX, Caller, Digest, VendorName};
+use crate::types::{Caller, Digest, VendorName, may_hold_client_token};
 
 /// A request's caller and the keys it presents.
 #[derive(Clone)]
@@ -28,7 +28,9 @@ impl Visitor {
         };
         let theirs = |name: HeaderName| {
             let mut values = headers.get_all(&name).iter();
-            let mut value = values.find(|value| !is_ours(value))?.clone();
+            let mut value = values
+                .find(|value| !may_hold_client_token(value.as_bytes()))?
+                .clone();
             value.set_sensitive(true);
             Some((name, value))
         };
@@ -70,10 +72,6 @@ impl Visitor {
 /// One key is the same whichever header it came in.
 fn without_scheme(value: &[u8]) -> &[u8] {
     value.rsplit(|byte| *byte == b' ').next().unwrap_or(value)
-}
-
-fn is_ours(value: &HeaderValue) -> bool {
-    String::from_utf8_lossy(value.as_bytes()).contains(CLIENT_TOKEN_PREFIX)
 }
 
 impl std::fmt::Debug for Visitor {

@@ -73,7 +73,7 @@ fn ids_of_models_keep_their_slashes_and_climb_no_more_than_others() {
         "/models/org%2fname%3Av1.0",
         "/models/ft:gpt:org::id",
     ] {
-        assert_eq!(uri(suffix).unwrap(), format!("https://a.test/v1{suffix}"));
+        assert_eq!(uri(suffix).unwrap(), format!("/v1{suffix}"));
     }
     for suffix in [
         "/models/..",
