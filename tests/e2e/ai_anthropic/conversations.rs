@@ -120,6 +120,32 @@ async fn calls_of_one_answer_that_a_vendor_gives_one_id_stay_apart() {
     world.scenario.finish().await;
 }
 
+/// They may also count them from 0 in every conversation.
+#[tokio::test]
+async fn calls_of_two_conversations_that_a_vendor_gives_one_id_stay_apart() {
+    let world = World::start().await;
+    world.scenario.add_open("demo", "allow").await;
+    let mut conversations = Vec::new();
+    for tool in ["*echo", "*server_info"] {
+        let turn = Turn::call_only(tool, "{}").with_id("toolu_0");
+        world.anthropic.push(turn);
+        world.anthropic.push(Turn::text("Done."));
+        let asked = request(BETA_2025, &json!([user(tool)]), false);
+        let message = answer(&world, BETA_2025, &asked).await;
+        let said = json!({ "role": "assistant", "content": message["content"] });
+        let before = world.anthropic.turns().pop().unwrap();
+        conversations.push((json!([user(tool), said, user("And?")]), before));
+    }
+    for (messages, before) in conversations {
+        world.anthropic.push(Turn::text("Bye."));
+        answer(&world, BETA_2025, &request(BETA_2025, &messages, false)).await;
+        let now = world.anthropic.turns().pop().unwrap();
+        now.assert_continues(&before);
+    }
+    world.anthropic.assert_content();
+    world.scenario.finish().await;
+}
+
 #[tokio::test]
 async fn a_pause_at_the_cap_is_gone_on_from() {
     let world = World::with(|_, ai| ai["max_rounds"] = json!(2)).await;

@@ -119,10 +119,13 @@ impl Split<'_> {
             }
             "tool_use" => {
                 self.waits = true;
-                self.late
-                    .extend(fragment.map(|it| it.output.clone()).unwrap_or_default());
-                match fragment.and_then(|it| kept_call(it, members)) {
-                    Some(kept) => self.said.extend(kept),
+                let name = members.get("name").and_then(unquoted);
+                let is_other = |own: &str| Some(own) != name.as_deref();
+                match fragment.and_then(|it| Some((it, kept_call(it, members, is_other)?))) {
+                    Some((fragment, kept)) => {
+                        self.late.extend(fragment.output.clone());
+                        self.said.extend(kept);
+                    }
                     None => self.said.extend(block::fixed_text(block)),
                 }
             }
@@ -141,11 +144,13 @@ impl Split<'_> {
         let Some(id) = members.get("id").and_then(unquoted) else {
             return;
         };
-        if let Some(kept) = fragment.and_then(|it| kept_call(it, members)) {
+        let text = |key| members.get(key).and_then(unquoted).unwrap_or_default();
+        let function = self.function(&text("server_name"), &text("name"));
+        // A name that is not on offer any more is that of this tool as it was.
+        let is_other = |own: &str| own != function && self.known.table.has(own);
+        if let Some(kept) = fragment.and_then(|it| kept_call(it, members, is_other)) {
             self.said.extend(kept);
         } else {
-            let text = |key| members.get(key).and_then(unquoted).unwrap_or_default();
-            let function = self.function(&text("server_name"), &text("name"));
             let input = members.get("input").map_or("{}", RawValue::get);
             let call = render::tool_use(&ids::hidden(&id), &function, &normal(input));
             self.said.push(marked(&call, members));
@@ -273,8 +278,13 @@ pub(in crate::adapters::anthropic) fn message(role: &str, content: &str) -> Box<
         .done()
 }
 
-/// What is kept of a call, if the client did not change it.
-fn kept_call(fragment: &Fragment, members: &Members<'_>) -> Option<Vec<String>> {
+/// What is kept of a call, if the client did not change it and it is not one of another conversation,
+/// of a vendor that counts its calls from 0 in each.
+fn kept_call(
+    fragment: &Fragment,
+    members: &Members<'_>,
+    is_other: impl Fn(&str) -> bool,
+) -> Option<Vec<String>> {
     let id = members.get("id").and_then(unquoted)?;
     let is_own = |call: &RawValue| {
         let own = Members::of(call.get())
@@ -283,9 +293,10 @@ fn kept_call(fragment: &Fragment, members: &Members<'_>) -> Option<Vec<String>> 
         own.is_some_and(|own| own == id || ids::visible(&own) == id)
     };
     let own = fragment.call.iter().find(|call| is_own(call))?;
-    let own_input = Members::of(own.get()).ok()?.get("input")?;
+    let own = Members::of(own.get()).ok()?;
+    let function = own.get("name").and_then(unquoted)?;
     let input = members.get("input")?;
-    if !is_same_input(own_input, input) {
+    if is_other(&function) || !is_same_input(own.get("input")?, input) {
         return None;
     }
     let calls = fragment.call.iter().map(|call| match is_own(call) {
