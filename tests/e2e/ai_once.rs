@@ -126,3 +126,26 @@ async fn what_cannot_be_put_down_as_sent_is_not_sent_and_is_when_there_is_room_a
         world.scenario.finish().await;
     }
 }
+
+#[tokio::test]
+async fn what_another_version_put_down_is_not_taken_for_nothing() {
+    let mut world = world("allow").await;
+    let gate = world.scenario.mcp.hold("echo");
+    let first = tokio::spawn(ask(&world, 0).send());
+    gate.reached().await;
+    crash(&mut world, first).await;
+    gate.release();
+    world.scenario.daemon.stop().await;
+    let database = Connection::open(world.scenario.home.state_file()).unwrap();
+    let other =
+        "UPDATE conversation_steps SET body = '{\"later\":1}' WHERE body LIKE '{\"started\":%'";
+    assert_eq!(database.execute(other, []).unwrap(), 1);
+    drop(database);
+    world.scenario.daemon.launch().await;
+    let refused = sent(ask(&world, 1)).await;
+    assert_eq!(refused.status(), 500);
+    let text = refused.text().await.unwrap();
+    assert!(text.contains("Send it as a new request"), "{text}");
+    assert_eq!(world.scenario.mcp.executions("echo"), 1);
+    world.scenario.finish().await;
+}

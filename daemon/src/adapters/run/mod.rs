@@ -119,7 +119,7 @@ impl Runner {
         let max_bytes = usize::try_from(self.settings.max_result_bytes).unwrap_or(usize::MAX);
         let servers = Arc::new(Servers::new(self.pipeline.clone(), caller, max_bytes));
         let earlier = match job.is_retry {
-            true => self.earlier(&job).await,
+            true => self.earlier(&job).await?,
             false => None,
         };
         let references = job.request.references();
@@ -210,22 +210,31 @@ impl Runner {
     }
 
     /// The run of the same request before this one, and what it did.
-    async fn earlier(&self, job: &Job) -> Option<Earlier> {
+    ///
+    /// # Errors
+    /// It cannot be told, so the calls of this one might be those of that one.
+    async fn earlier(&self, job: &Job) -> Result<Option<Earlier>, Refusal> {
         let journal = self.conversations.journal(job.owner, job.key).await;
-        let journal = journal.ok().flatten()?;
-        let steps: Option<Vec<Step>> = journal
-            .steps
-            .iter()
-            .map(|step| journal::read(step))
-            .collect();
-        let steps = steps?;
+        let Some(journal) = journal.map_err(|error| Refusal::from(&error))? else {
+            return Ok(None);
+        };
+        let steps = journal.steps.iter().map(|step| journal::read(step));
+        let steps: Vec<Step> = steps.collect::<Option<_>>().ok_or_else(unreadable)?;
         // Cut off before it could say who it is, it did nothing either.
-        matches!(steps.as_slice(), [Step::Opened { .. }, Step::Listed(_), ..]).then_some(Earlier {
+        let has_begun = matches!(steps.as_slice(), [Step::Opened { .. }, Step::Listed(_), ..]);
+        Ok(has_begun.then_some(Earlier {
             run: journal.run,
             is_over: journal.finished.is_some(),
             steps,
-        })
+        }))
     }
+}
+
+fn unreadable() -> Refusal {
+    let message = "What was done for the first try of this request was written by another version of the \
+                   daemon and cannot be read, so it is not done again. Send it as a new request if its \
+                   tools may run once more.";
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, message)
 }
 
 struct Earlier {
