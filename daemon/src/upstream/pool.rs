@@ -125,7 +125,8 @@ impl Pool {
                 }
                 Err(mut error) => match error.take_message() {
                     Some(unsent) if is_used => request = unsent,
-                    _ => return Err(Failure::Exchange(error.into_error())),
+                    Some(_) => return Err(Failure::Connect(error.into_error().into())),
+                    None => return Err(Failure::Exchange(error.into_error())),
                 },
             }
         }
@@ -137,14 +138,15 @@ impl Pool {
             .map_err(|error| Failure::Connect(error.into()))?;
         let connected = self.shared.connector.clone().oneshot(url).await;
         let stream = connected.map_err(Failure::Connect)?;
-        let (mut sender, connection) = http1::handshake(stream).await.map_err(Failure::Exchange)?;
+        let unusable = |error: hyper::Error| Failure::Connect(error.into());
+        let (mut sender, connection) = http1::handshake(stream).await.map_err(unusable)?;
         run(async move {
             // Whatever ends it is told to the request that it answers, too.
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to a server ended early");
             }
         });
-        sender.ready().await.map_err(Failure::Exchange)?;
+        sender.ready().await.map_err(unusable)?;
         Ok(sender)
     }
 }
