@@ -11,6 +11,7 @@ use super::super::dialect::{Dialog, Encoder, Ending, Finish, Shown};
 use super::super::event::{End, Event, Usage};
 use super::super::refusal::Refusal;
 use super::super::step::{CallResult, Step};
+use super::ids::{self, CallIds};
 use super::journal::Journal;
 use super::model::{Asking, Model};
 use super::outlet::{Outlet, Piece};
@@ -116,11 +117,12 @@ impl Run {
         // What the client has seen of the answer cannot be taken back either.
         let ran = self.begun || self.has_run();
         let body = self.dialog.body(&self.steps)?;
+        let taken = ids::in_request(&body);
         let (table, reserved) = (Arc::clone(self.dialog.table()), Arc::clone(&self.reserved));
         let number = self.rounds();
         let outlet = self.outlet.clone();
         let mut gone = Box::pin(outlet.abandoned());
-        let asked = self.model.ask(self.dialog.wire(), &body, ran);
+        let asked = self.model.ask(self.dialog.wire(), body, ran);
         let asked = tokio::select! {
             asked = timeout_at(self.caps.until, asked) => asked,
             () = &mut gone => return Err(Halt::Abandoned),
@@ -131,7 +133,7 @@ impl Run {
         };
         let wire = asking.wire();
         self.dropped = asking.dropped().to_vec();
-        let mut turn = Turn::new(wire, &body, (&table, &reserved));
+        let mut turn = Turn::new(CallIds::new(wire, taken), (&table, &reserved));
         while !turn.is_over() {
             let next = tokio::select! {
                 next = timeout_at(self.caps.until, asking.next()) => next,

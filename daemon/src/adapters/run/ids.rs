@@ -9,21 +9,44 @@ use super::super::event::{Block, Content, Wire};
 use super::super::raw::{quoted, raw};
 use crate::mcp::edit::{self, Edit};
 
-/// The ids that are taken while one turn of the model is heard.
-pub(super) struct CallIds<'a> {
-    wire: Wire,
-    /// The request that it answers, with all of the conversation.
-    asked: &'a str,
-    of_turn: HashSet<String>,
+/// Longer ones are no ids of calls.
+const MAX_ID: usize = 256;
+
+/// The ids that `body` has, of calls and of other things. It may be large, and is gone when the answer
+/// comes.
+pub(super) fn in_request(body: &str) -> HashSet<String> {
+    // call_id, tool_use_id, tool_call_id, id.
+    let places = body.match_indices("id\"");
+    let found = places.filter_map(|(at, key)| {
+        let value = body[at + key.len()..].trim_start().strip_prefix(':')?;
+        let text = value.trim_start().strip_prefix('"')?;
+        let end = text
+            .bytes()
+            .take(MAX_ID + 1)
+            .position(|byte| byte == b'"')?;
+        Some(text[..end].to_owned())
+    });
+    found.collect()
 }
 
-impl<'a> CallIds<'a> {
-    pub(super) fn new(wire: Wire, asked: &'a str) -> Self {
-        Self {
-            wire,
-            asked,
-            of_turn: HashSet::new(),
-        }
+/// The ids that are taken while one turn of the model is heard.
+pub(super) struct CallIds {
+    wire: Wire,
+    taken: HashSet<String>,
+}
+
+impl CallIds {
+    /// `wire` is the vendor's, and `taken` what the request has that it answers.
+    pub(super) fn new(wire: Wire, taken: HashSet<String>) -> Self {
+        Self { wire, taken }
+    }
+
+    pub(super) fn wire(&self) -> Wire {
+        self.wire
+    }
+
+    pub(super) fn take(&mut self, id: &str) {
+        self.taken.insert(id.to_owned());
     }
 
     /// Gives the call in `block` another id if its own is taken; that is the one that the vendor gets
@@ -32,21 +55,15 @@ impl<'a> CallIds<'a> {
         let Content::Call(call) = &mut block.content else {
             return;
         };
-        let own = call.id.clone();
-        let mut number = 1_u32;
-        while self.is_taken(&call.id) {
-            number += 1;
-            call.id = format!("{own}_{number}");
-        }
-        self.of_turn.insert(call.id.clone());
-        if call.id != own {
+        if self.taken.contains(&call.id) {
+            let numbers = self.taken.len() + 1..;
+            let mut others = numbers.map(|number| format!("{}_{number}", call.id));
+            let free = others.find(|id| !self.taken.contains(id));
+            call.id = free.unwrap_or_default();
             let native = block.native.as_deref();
             block.native = native.and_then(|native| self.renamed(native, &call.id));
         }
-    }
-
-    fn is_taken(&self, id: &str) -> bool {
-        self.of_turn.contains(id) || self.asked.contains(&quoted(id))
+        self.taken.insert(call.id.clone());
     }
 
     /// The vendor's own form of a call, with `id`.
@@ -66,7 +83,7 @@ mod tests {
     use super::*;
 
     fn ids_of(wire: Wire, asked: &str, natives: &[&str]) -> Vec<(String, String)> {
-        let mut ids = CallIds::new(wire, asked);
+        let mut ids = CallIds::new(wire, in_request(asked));
         let call = |native: &&str| {
             let mut block = Block {
                 content: Content::Call(FunctionCall {
@@ -99,7 +116,7 @@ mod tests {
 
     #[test]
     fn an_id_of_the_conversation_or_of_the_same_turn_is_replaced() {
-        let asked = r#"{"input":[{"call_id":"call_0"},{"call_id":"call_0_2"}]}"#;
+        let asked = r#"{"input":[{"call_id" : "call_0"},{"call_id":"call_0_2"}]}"#;
         let native = r#"{"call_id":"call_0","id":"fc_1"}"#;
         let ids = ids_of(Wire::Responses, asked, &[native, native]);
         let expected = [

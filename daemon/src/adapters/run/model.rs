@@ -72,7 +72,7 @@ pub(super) struct Answer {
 impl Model {
     /// Asks with `body`, which is in the language `wire`. With `ran` the client's request must not be
     /// repeated as a whole any more.
-    pub(super) async fn ask(&self, wire: Wire, body: &str, ran: bool) -> Result<Asking, Halt> {
+    pub(super) async fn ask(&self, wire: Wire, body: String, ran: bool) -> Result<Asking, Halt> {
         let (body, dropped) = self.translated(wire, body)?;
         let body = Bytes::from(body);
         let tries = if ran { TRIES } else { 1 };
@@ -122,13 +122,13 @@ impl Model {
     }
 
     /// `body` in the vendor's language, and the fields that have no place there.
-    fn translated(&self, wire: Wire, body: &str) -> Result<(String, Vec<String>), Halt> {
+    fn translated(&self, wire: Wire, body: String) -> Result<(String, Vec<String>), Halt> {
         let translated = match (wire, self.wire) {
-            (Wire::Responses, Wire::Messages) => translate::to_messages(body),
-            (Wire::Messages, Wire::Responses) => translate::to_responses(body),
+            (Wire::Responses, Wire::Messages) => translate::to_messages(&body),
+            (Wire::Messages, Wire::Responses) => translate::to_responses(&body),
             _ => {
-                let own = translate::without_foreign_reasoning(wire, body);
-                return Ok((own.unwrap_or_else(|| body.to_owned()), Vec::new()));
+                let own = translate::without_foreign_reasoning(wire, &body);
+                return Ok((own.unwrap_or(body), Vec::new()));
             }
         };
         let translated = translated.map_err(Refusal::from)?;

@@ -4,16 +4,15 @@
 use std::collections::HashSet;
 
 use super::super::dialect::Table;
-use super::super::event::{Block, Content, End, Event, Kind, ModelTurn, TurnEnd, Wire};
+use super::super::event::{Block, Content, End, Event, Kind, ModelTurn, TurnEnd};
 use super::ids::CallIds;
 
 /// Sorts the events of one answer.
 pub(super) struct Turn<'a> {
-    wire: Wire,
     table: &'a Table,
     /// Functions of the client.
     reserved: &'a HashSet<String>,
-    ids: CallIds<'a>,
+    ids: CallIds,
     model: String,
     /// By the decoder's index, which counts without gaps and to no more than `MAX_BLOCKS`.
     blocks: Vec<Option<Block>>,
@@ -31,17 +30,11 @@ pub(super) struct Heard {
 }
 
 impl<'a> Turn<'a> {
-    /// `asked` is the request that is answered.
-    pub(super) fn new(
-        wire: Wire,
-        asked: &'a str,
-        (table, reserved): (&'a Table, &'a HashSet<String>),
-    ) -> Self {
+    pub(super) fn new(ids: CallIds, (table, reserved): (&'a Table, &'a HashSet<String>)) -> Self {
         Self {
-            wire,
             table,
             reserved,
-            ids: CallIds::new(wire, asked),
+            ids,
             model: String::new(),
             blocks: Vec::new(),
             ours: HashSet::new(),
@@ -89,11 +82,15 @@ impl<'a> Turn<'a> {
     }
 
     fn close(&mut self, index: usize, block: &mut Block) -> Result<(), &'static str> {
-        if let Content::Call(call) = &block.content
-            && self.is_ours(&call.name)
-        {
-            self.ours.insert(index);
-            self.ids.make_unique(block);
+        if let Content::Call(call) = &block.content {
+            match self.is_ours(&call.name) {
+                true => {
+                    self.ours.insert(index);
+                    self.ids.make_unique(block);
+                }
+                // The client has it as it is.
+                false => self.ids.take(&call.id),
+            }
         }
         if self.blocks.len() <= index {
             self.blocks.resize_with(index + 1, || None);
@@ -134,7 +131,7 @@ impl<'a> Turn<'a> {
             kept.retain(|event| !matches!(event, Event::Close { block, .. } if is_call(block)));
         }
         let turn = ModelTurn {
-            wire: self.wire,
+            wire: self.ids.wire(),
             model: self.model,
             blocks,
             end,
@@ -154,7 +151,7 @@ fn index(event: &Event) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::event::{FunctionCall, Usage};
+    use super::super::super::event::{FunctionCall, Usage, Wire};
     use super::super::super::step::{Listing, Tool};
     use super::*;
 
@@ -167,6 +164,10 @@ mod tests {
             }),
             native: None,
         }
+    }
+
+    fn ids(wire: Wire) -> CallIds {
+        CallIds::new(wire, HashSet::new())
     }
 
     fn text(text: &str) -> Block {
@@ -203,7 +204,7 @@ mod tests {
     /// What passes at once, what is kept, and the blocks of the turn.
     fn run(events: Vec<Event>) -> (usize, usize, usize) {
         let (table, reserved) = (table(), HashSet::from(["mine".to_owned()]));
-        let mut turn = Turn::new(Wire::Responses, "{}", (&table, &reserved));
+        let mut turn = Turn::new(ids(Wire::Responses), (&table, &reserved));
         let passed = events
             .into_iter()
             .filter_map(|event| turn.take(event).unwrap())
@@ -251,7 +252,7 @@ mod tests {
     #[test]
     fn a_block_that_ends_twice_is_an_error() {
         let (table, reserved) = (table(), HashSet::new());
-        let mut turn = Turn::new(Wire::Messages, "{}", (&table, &reserved));
+        let mut turn = Turn::new(ids(Wire::Messages), (&table, &reserved));
         let close = || Event::Close {
             index: 0,
             block: text("a"),
